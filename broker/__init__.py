@@ -1,0 +1,1 @@
+"""AWS Lambda's event source mappings as a program that you own."""

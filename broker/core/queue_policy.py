@@ -1,0 +1,91 @@
+"""What a queue consumer must know of its mapping, its function and the broker's settings: values, already validated.
+
+Numbers that AWS may change have AWS's value as default. Source: AWS Lambda Developer Guide, "Configuring scaling
+behavior for SQS event source mappings" and "Error handling for an SQS event source" (read November 2026); what AWS
+does not publish is marked inferred.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from broker.model.invocation import PAYLOAD_LIMIT_BYTES
+from broker.model.record import Record
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScalingPolicy:
+    """How many batches of one mapping are in flight at once."""
+
+    initial: int = 5
+    """At the start and with little traffic."""
+    maximum: int = 1250
+    """`MaximumConcurrency`, the function's own limit or AWS's cap, whichever is least; 1 or more."""
+    growth_per_second: float = 5.0
+    """While a backlog persists (AWS: 300 a minute; 1,000 a minute with provisioned pollers)."""
+    idle_pollers: int = 2
+    """Long polls that stay out while the queue is empty."""
+    floor: int = 2
+    """Never reduced below this, except to 1 while the function fails (inferred)."""
+    reduce_on_error: bool = True
+    """False with `ReportBatchItemFailures`: there a function error does not reduce (documented)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BackoffPolicy:
+    """Exponential back-off with full jitter (inferred: AWS publishes no schedule)."""
+
+    base_seconds: float = 1.0
+    maximum_seconds: float = 30.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CircuitBreakerPolicy:
+    """Extension: pause a mapping whose target is down."""
+
+    consecutive_failures: int
+    """Invocations in a row that were throttled or found the target unavailable."""
+    pause_seconds: float
+    """No receives for this long; then one batch tries."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueuePolicy:
+    """Everything that a `QueueConsumer` decides by."""
+
+    fifo: bool = False
+    batch_size: int = 10
+    """1-10000; 1-10 for FIFO."""
+    window_seconds: int = 0
+    """`MaximumBatchingWindowInSeconds`."""
+    report_batch_item_failures: bool = False
+    accepts: Callable[[Record], bool] | None = None
+    """The compiled filters; None where everything passes."""
+    function_timeout_seconds: float = 3.0
+    payload_limit_bytes: int = PAYLOAD_LIMIT_BYTES
+    scaling: ScalingPolicy = field(default_factory=ScalingPolicy)
+    retry_backoff: BackoffPolicy = field(default_factory=BackoffPolicy)
+    """Between invocations of a batch that was throttled or found its target unavailable."""
+    source_backoff: BackoffPolicy = field(default_factory=BackoffPolicy)
+    """Between receives of a queue that cannot be read."""
+    delete_backoff: BackoffPolicy = field(default_factory=lambda: BackoffPolicy(base_seconds=0.2, maximum_seconds=5.0))
+    """Between attempts to delete what was handled."""
+    delete_attempts: int = 6
+    """After these the records are remembered and deleted on sight."""
+    remembered_count: int = 10_000
+    """How many handled but undeleted messages are remembered."""
+    fresh_seconds: float = 1.0
+    """Messages younger than this start even where their visibility does not cover the function's timeout."""
+    long_poll_seconds: int = 20
+    """At most 20, and at most half of the drain's time."""
+    describe_seconds: float = 60.0
+    """How often the queue's attributes are read again."""
+    hold_group: bool = False
+    """Extension `FifoFailure: hold-group`: later messages of a failed group are kept, not deleted."""
+    heartbeat: bool = False
+    """Extension `VisibilityHeartbeat`: visibility is extended while the handler runs."""
+    failure_backoff: BackoffPolicy | None = None
+    """Extension `FailureBackoff`: failed messages come back after a delay that grows with their receive count."""
+    records_per_second: float | None = None
+    """Extension `RateLimit`."""
+    circuit_breaker: CircuitBreakerPolicy | None = None
+    """Extension `CircuitBreaker`."""
