@@ -69,14 +69,24 @@ class Returned:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Settled:
-    """A `Delete`, a `ChangeVisibility` ended."""
+class Deleted:
+    """A `Delete` ended."""
 
     number: int
     """The `number` of the action."""
     failures: Mapping[str, Failure]
-    """Why, by record identifier, for each record that was not settled; all of them where the call failed."""
+    """Why, by record identifier, for each record that was not deleted; all of them where the call failed."""
     chance: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VisibilityChanged:
+    """A `ChangeVisibility` ended."""
+
+    number: int
+    """The `number` of the action."""
+    failures: Mapping[str, Failure]
+    """As in `Deleted`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,7 +102,18 @@ class Stopping:
     """Instant by which the consumer must have finished."""
 
 
-QueueEvent = Described | DescribeFailed | Fetched | FetchFailed | Finished | Returned | Settled | Woke | Stopping
+QueueEvent = (
+    Described
+    | DescribeFailed
+    | Fetched
+    | FetchFailed
+    | Finished
+    | Returned
+    | Deleted
+    | VisibilityChanged
+    | Woke
+    | Stopping
+)
 
 # ---- what it says
 
@@ -127,19 +148,23 @@ class Invoke:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delete:
-    """Acknowledge records: `Settled`. Shielded and bounded."""
+    """Acknowledge records: `Deleted`. Shielded and bounded."""
 
     number: int
-    """Counts the settlements of one consumer from 1."""
+    """Counts the deletes of one consumer from 1."""
     records: tuple[Record, ...]
     """1-10, each with the newest receipt known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChangeVisibility:
-    """Let records be delivered again after some seconds, or keep them hidden for longer: `Settled`."""
+    """Let records be delivered again after some seconds, or keep them hidden for longer: `VisibilityChanged`.
+
+    Shielded and bounded.
+    """
 
     number: int
+    """Counts the changes of one consumer from 1."""
     records: tuple[Record, ...]
     """1-10, in the order in which they are to be changed."""
     visibility_timeout_seconds: int

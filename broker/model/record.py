@@ -69,3 +69,6 @@ class Failure:
     """The service's text."""
     final: bool = False
     """True where trying again with the same receipt cannot help (the receipt has expired, say)."""
+
+    def __str__(self) -> str:
+        return f"{self.code}: {self.message}" if self.message else self.code

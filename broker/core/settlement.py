@@ -1,0 +1,167 @@
+"""Deleting what was handled, so that nothing handled is handled again by this process.
+
+Rule: a record leaves the queue by a `Delete` with the newest receipt known. Entries that fail are tried again with
+back-off; a record that cannot be deleted is remembered (bounded), and when the queue delivers it again it is deleted
+on sight. A FIFO group stays locked while one of its records is being deleted.
+
+How it works: each `Delete` is numbered and outstanding until it is settled. A record delivered again meanwhile brings a
+newer receipt: a delete with the older one may be answered with success and do nothing (standard queues), so it is
+repeated with the newer. A record whose visibility had passed when its delete was sent is remembered as well.
+
+Invariants: a record is in at most one outstanding or waiting delete; a claimed record never reaches a handler; at most
+`remembered_count` identifiers are remembered, the oldest are forgotten first.
+
+Source: Amazon SQS API reference, DeleteMessage and DeleteMessageBatch, on receipt handles (read November 2026). The
+number of attempts and the memory are inferred: AWS documents neither.
+"""
+
+from collections import Counter, OrderedDict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from broker.core.events import Delete, Deleted
+from broker.core.queue_policy import QueuePolicy
+from broker.core.retry import delay_seconds
+from broker.model.record import Record
+
+ENTRIES_PER_CALL = 10
+"""Most entries that one batch call of SQS takes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What one settled delete came to."""
+
+    deleted_count: int
+    failed_count: int
+    """Entries that failed; they are tried again or remembered."""
+    abandoned_count: int
+    """Entries that were given up and are now remembered."""
+    detail: str
+    """The first failure, empty without one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Attempt:
+    records: tuple[Record, ...]
+    count: int
+    sent_at: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Waiting:
+    identifiers: tuple[str, ...]
+    attempt: int
+    due_at: float
+
+
+class Deletions:
+    """The deletes of one consumer: outstanding, waiting to be repeated, and given up."""
+
+    __slots__ = ("_locks", "_newest", "_number", "_outstanding", "_policy", "_remembered", "_waiting")
+
+    def __init__(self, policy: QueuePolicy) -> None:
+        self._policy = policy
+        self._number = 0
+        self._newest: dict[str, Record] = {}
+        self._outstanding: dict[int, _Attempt] = {}
+        self._waiting: list[_Waiting] = []
+        self._remembered: OrderedDict[str, None] = OrderedDict()
+        self._locks: Counter[str] = Counter()
+
+    def __len__(self) -> int:
+        """Records being deleted."""
+        return len(self._newest)
+
+    @property
+    def calls(self) -> int:
+        """Deletes outstanding or waiting to be repeated."""
+        return len(self._outstanding) + len(self._waiting)
+
+    def delete(self, records: Sequence[Record], now: float) -> list[Delete]:
+        """Begins to delete records that are not being deleted yet."""
+        for record in records:
+            self._newest[record.identifier] = record
+            if record.group is not None:
+                self._locks[record.group] += 1
+        return self._send(records, 1, now)
+
+    def _send(self, records: Sequence[Record], attempt: int, now: float) -> list[Delete]:
+        deletes = []
+        for chunk in chunks(records):
+            self._number += 1
+            self._outstanding[self._number] = _Attempt(records=chunk, count=attempt, sent_at=now)
+            deletes.append(Delete(number=self._number, records=chunk))
+        return deletes
+
+    def claim(self, record: Record, now: float) -> list[Delete] | None:
+        """Takes a record that was handled before: the deletes to perform now; None where it was not."""
+        if record.identifier in self._newest:
+            self._newest[record.identifier] = record
+            return []
+        return self.delete([record], now) if record.identifier in self._remembered else None
+
+    def settled(self, event: Deleted, now: float) -> tuple[Outcome, list[Delete]]:
+        """Interprets the end of a delete: what came of it, and what is sent again at once."""
+        attempt = self._outstanding.pop(event.number)
+        newest = [self._newest[record.identifier] for record in attempt.records]
+        superseded = [new for new, old in zip(newest, attempt.records, strict=True) if new.receipt != old.receipt]
+        current = [new for new, old in zip(newest, attempt.records, strict=True) if new.receipt == old.receipt]
+        failed = [record for record in current if record.identifier in event.failures]
+        for record in current:
+            if record.identifier not in event.failures:
+                self._release(record, remember=attempt.sent_at > record.visible_until)
+        abandoned = self._retry(failed, attempt, event, now)
+        outcome = Outcome(
+            deleted_count=len(current) - len(failed),
+            failed_count=len(failed),
+            abandoned_count=abandoned,
+            detail=str(event.failures[failed[0].identifier]) if failed else "",
+        )
+        return outcome, self._send(superseded, 1, now)
+
+    def _retry(self, failed: Sequence[Record], attempt: _Attempt, event: Deleted, now: float) -> int:
+        """Schedules the next attempt; returns how many records were given up instead."""
+        exhausted = attempt.count >= self._policy.delete_attempts
+        again = [r.identifier for r in failed if not exhausted and not event.failures[r.identifier].final]
+        if again:
+            delay = delay_seconds(self._policy.delete_backoff, attempt.count, event.chance)
+            self._waiting.append(_Waiting(identifiers=tuple(again), attempt=attempt.count + 1, due_at=now + delay))
+        abandoned = [record for record in failed if record.identifier not in again]
+        for record in abandoned:
+            self._release(record, remember=True)
+        return len(abandoned)
+
+    def _release(self, record: Record, *, remember: bool) -> None:
+        del self._newest[record.identifier]
+        if record.group is not None:
+            self._locks[record.group] -= 1
+        self._remembered.pop(record.identifier, None)
+        if remember:
+            self._remembered[record.identifier] = None
+        if len(self._remembered) > self._policy.remembered_count:
+            self._remembered.popitem(last=False)
+
+    def due(self, now: float) -> list[Delete]:
+        """The deletes whose back-off has passed."""
+        ready = [waiting for waiting in self._waiting if waiting.due_at <= now]
+        self._waiting = [waiting for waiting in self._waiting if waiting.due_at > now]
+        deletes: list[Delete] = []
+        for waiting in ready:
+            deletes += self._send([self._newest[i] for i in waiting.identifiers], waiting.attempt, now)
+        return deletes
+
+    def is_locked(self, group: str) -> bool:
+        """Whether a record of the message group is being deleted."""
+        return self._locks[group] > 0
+
+    @property
+    def deadline(self) -> float | None:
+        """When `due` has something to send."""
+        return min((waiting.due_at for waiting in self._waiting), default=None)
+
+
+def chunks(records: Sequence[Record]) -> Iterator[tuple[Record, ...]]:
+    """Cuts records into calls of at most ten."""
+    for start in range(0, len(records), ENTRIES_PER_CALL):
+        yield tuple(records[start : start + ENTRIES_PER_CALL])
