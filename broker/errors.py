@@ -72,3 +72,11 @@ class DestinationError(BrokerError):
 
 class ExecutorError(BrokerError):
     """An executor is broken; a handler that fails is an `InvocationResult`, not this."""
+
+
+class ListenerError(BrokerError):
+    """The HTTP listener could not be opened."""
+
+
+class CommandError(BrokerError):
+    """A command lacks something around it: an emulator, a running daemon, a file that can be read."""

@@ -1,0 +1,1 @@
+"""Observers: what the broker says of itself, as logs."""
