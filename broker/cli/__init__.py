@@ -1,0 +1,1 @@
+"""The command line: commands, signals, logging, exit codes."""

@@ -1,0 +1,74 @@
+"""Where logs go and what they look like: structlog's own and the standard library's, alike.
+
+Payloads and credentials are not written, whatever the level: botocore and aiobotocore log request and response bodies,
+headers and signatures at DEBUG, so these loggers never go below INFO.
+"""
+
+import logging
+import sys
+from typing import Literal, TextIO, assert_never
+
+import orjson
+import structlog
+
+PINNED_LOGGERS = ("botocore", "aiobotocore", "aiohttp", "boto3", "urllib3", "s3transfer")
+"""Loggers of libraries that carry what passes through the broker."""
+
+LogFormat = Literal["json", "console"]
+LogLevel = Literal["debug", "info", "warning", "error"]
+
+
+def configure_logging(*, log_format: LogFormat, level: LogLevel, stream: TextIO | None = None) -> None:
+    """Sends all logs of the process to `stream` (standard error where there is none)."""
+    target = stream or sys.stderr
+    threshold = logging.getLevelNamesMapping()[level.upper()]
+    formatter = structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=_common(),
+        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *_rendering(log_format, target)],
+    )
+    handler = logging.StreamHandler(target)
+    handler.setFormatter(formatter)
+    logging.basicConfig(handlers=[handler], level=threshold, force=True)
+    logging.captureWarnings(capture=True)
+    for name in PINNED_LOGGERS:
+        logging.getLogger(name).setLevel(max(threshold, logging.INFO))
+    structlog.configure(
+        processors=[*_common(), *_rendering(log_format, target)],
+        wrapper_class=structlog.make_filtering_bound_logger(threshold),
+        logger_factory=structlog.WriteLoggerFactory(file=target),
+        cache_logger_on_first_use=False,
+    )
+
+
+def default_format(stream: TextIO) -> LogFormat:
+    """Console where a person reads, JSON where a machine does."""
+    return "console" if stream.isatty() else "json"
+
+
+def _common() -> list[structlog.typing.Processor]:
+    return [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
+    ]
+
+
+def _rendering(log_format: LogFormat, stream: TextIO) -> list[structlog.typing.Processor]:
+    match log_format:
+        case "json":
+            return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(serializer=_dumps)]
+        case "console":
+            return [
+                structlog.dev.ConsoleRenderer(
+                    colors=stream.isatty(),
+                    timestamp_key="time",
+                    pad_event_to=24,
+                    exception_formatter=structlog.dev.plain_traceback,
+                )
+            ]
+        case _:
+            assert_never(log_format)
+
+
+def _dumps(value: object, **_options: object) -> str:
+    return orjson.dumps(value, default=str, option=orjson.OPT_NON_STR_KEYS).decode(errors="replace")
