@@ -1,0 +1,129 @@
+"""What the broker adds to AWS's event source mappings: the `Broker` key of a mapping, off unless asked for.
+
+Numbers that AWS may change, or that AWS does not publish, are settings here with AWS's value, or ours, as default.
+Source: AWS Lambda Developer Guide, "Configuring scaling behavior for SQS event source mappings"; what is marked
+inferred there is ours.
+"""
+
+from collections.abc import Mapping
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field, ValidationInfo, field_validator
+
+from broker.model.invocation import PAYLOAD_LIMIT_BYTES
+from broker.model.written import Written, wrong
+
+MAXIMUM_VISIBILITY_SECONDS = 43_200
+"""SQS hides a message for at most 12 hours."""
+DEFAULT_FILTER_QUOTA = 5
+"""AWS: five filters a mapping; ten on request."""
+
+_LATER = "belongs to a later version: remove it"
+
+Seconds = Annotated[float, Field(ge=0, le=MAXIMUM_VISIBILITY_SECONDS)]
+PositiveSeconds = Annotated[float, Field(gt=0, le=MAXIMUM_VISIBILITY_SECONDS)]
+
+
+class Backoff(Written):
+    """Delays that double from one attempt to the next."""
+
+    base_seconds: PositiveSeconds = 1.0
+    """The first delay, in seconds."""
+    maximum_seconds: PositiveSeconds = 30.0
+    """No delay is longer than this, in seconds."""
+
+    @field_validator("maximum_seconds")
+    @classmethod
+    def _check_order(cls, value: float, info: ValidationInfo) -> float:
+        if value < info.data.get("base_seconds", 0.0):
+            raise wrong(f"MaximumSeconds ({value:g}) is less than BaseSeconds ({info.data['base_seconds']:g})")
+        return value
+
+
+class FailureBackoff(Backoff):
+    """For handlers whose failures need time to pass: the delay grows with each message's receive count."""
+
+    maximum_seconds: PositiveSeconds = 900.0
+    """No delay is longer than this, in seconds."""
+
+
+class RateLimit(Written):
+    """For handlers that call something with a quota."""
+
+    records_per_second: Annotated[float, Field(gt=0)]
+    """Records handed to the handler, on average."""
+
+
+class CircuitBreaker(Written):
+    """For targets that are down at times: messages stay in the queue meanwhile, and are not counted as received."""
+
+    consecutive_failures: Annotated[int, Field(ge=1)] = 10
+    """Invocations in a row that were throttled or found the target unavailable, until the mapping pauses."""
+    pause_seconds: PositiveSeconds = 60.0
+    """How long it pauses, in seconds; then one batch tries."""
+
+
+class Scaling(Written):
+    """How many batches are in flight at once, while `ScalingConfig` and `ProvisionedPollerConfig` say nothing else."""
+
+    initial: Annotated[int, Field(ge=1)] = 5
+    """Concurrent invocations at the start and with little traffic."""
+    maximum: Annotated[int, Field(ge=1)] = 1250
+    """Concurrent invocations at most."""
+    growth_per_second: Annotated[float, Field(gt=0)] = 5.0
+    """Concurrent invocations added each second while a backlog persists (AWS: 300 a minute)."""
+    idle_pollers: Annotated[int, Field(ge=1)] = 2
+    """Long polls that stay out while the queue is empty."""
+    floor: Annotated[int, Field(ge=1)] = 2
+    """Failures reduce the concurrency no further than to this (to 1 while every invocation fails)."""
+
+    @field_validator("maximum")
+    @classmethod
+    def _check_maximum(cls, value: int, info: ValidationInfo) -> int:
+        if value < info.data.get("initial", 1):
+            raise wrong(f"Maximum ({value}) is less than Initial ({info.data['initial']})")
+        return value
+
+    @field_validator("floor")
+    @classmethod
+    def _check_floor(cls, value: int, info: ValidationInfo) -> int:
+        if value > info.data.get("maximum", value):
+            raise wrong(f"Floor ({value}) is more than Maximum ({info.data['maximum']})")
+        return value
+
+
+class Extensions(Written):
+    """What the broker adds to a mapping. AWS has none of it; without it a mapping behaves as on AWS."""
+
+    visibility_heartbeat: bool = False
+    """For handlers that outlast the queue's visibility timeout: it is extended while the handler runs."""
+    failure_backoff: FailureBackoff | None = None
+    """Failed messages come back after a growing delay instead of the queue's visibility timeout."""
+    fifo_failure: Literal["delete", "hold-group"] = "delete"
+    """What becomes of later messages of a group that the handler did not list after a failed one: `delete`, as AWS
+    does, or `hold-group`, which keeps them and their order."""
+    isolation: Literal["thread", "process"] = "thread"
+    """Where a `Callable` runs: in the broker, or in a child process that is ended when it runs into its timeout."""
+    rate_limit: RateLimit | None = None
+    """How fast records are handed to the handler; unlimited if absent."""
+    circuit_breaker: CircuitBreaker | None = None
+    """Pauses the mapping while its target is down; off if absent."""
+    scaling: Scaling = Scaling()
+    """Numbers of AWS's scaling that AWS may change."""
+    fresh_seconds: Seconds = 1.0
+    """For queues whose visibility timeout equals the function's timeout: messages received less than this many seconds
+    ago start even though their visibility does not quite cover the timeout."""
+    retry_backoff: Backoff = Backoff()
+    """Between invocations of a batch that was throttled or whose target was unavailable."""
+    source_backoff: Backoff = Backoff()
+    """Between attempts to read a queue that cannot be read."""
+    long_poll_seconds: Annotated[int, Field(ge=0, le=20)] = 20
+    """How long one receive waits for messages, at most; a drain waits for it to return."""
+    payload_limit_in_bytes: Annotated[int, Field(ge=1024)] = PAYLOAD_LIMIT_BYTES
+    """The largest event, as compact JSON: AWS's limit, or what a target behind a URL takes."""
+    filter_quota: Annotated[int, Field(ge=1, le=10)] = DEFAULT_FILTER_QUOTA
+    """How many filters `FilterCriteria` may have: 5, or up to 10 where AWS raised the account's quota."""
+
+    refused: ClassVar[Mapping[str, str]] = {
+        name: f"{name} {_LATER}" for name in ("TakeOver", "DestinationOutage", "AssumeRoles")
+    }

@@ -1,0 +1,130 @@
+"""The broker's own settings, and a whole configuration: what the file says."""
+
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
+
+from broker.model.function import Function
+from broker.model.mapping import EventSourceMapping
+from broker.model.written import Items, Written, wrong
+
+_HIGHEST_PORT = 65535
+_STORES_OF_LATER_VERSIONS = ("sqlite:", "dynamodb:")
+
+
+def _check_listen(value: str) -> str:
+    host, _, port = value.rpartition(":")
+    if not host or (":" in host and not _is_bracketed(host)):
+        raise wrong(f'an address to listen on is written "127.0.0.1:3001" or "[::1]:3001", not {value!r}')
+    if not (port.isascii() and port.isdigit() and int(port) <= _HIGHEST_PORT):
+        raise wrong(f"a port is a number from 0 (any free one) to {_HIGHEST_PORT}, not {port!r}")
+    return value
+
+
+def _is_bracketed(host: str) -> bool:
+    return host.startswith("[") and host.endswith("]")
+
+
+def _check_store(value: str) -> str:
+    if value == "memory:":
+        return value
+    if value.startswith(_STORES_OF_LATER_VERSIONS):
+        raise wrong(f"the store {value!r} is not supported by this version: use memory:")
+    raise wrong(f"{value!r} is not a state store: use memory:")
+
+
+def _as_path(value: Any) -> Any:
+    return Path(value) if isinstance(value, str) and value else value
+
+
+def _as_words(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    try:
+        return tuple(shlex.split(value))
+    except ValueError as error:
+        raise wrong(f"the command cannot be taken apart ({error}): write it as a list of words") from None
+
+
+AccountId = Annotated[str, Field(pattern=r"^[0-9]{12}$")]
+
+
+class Listener(Written):
+    """An HTTP listener."""
+
+    listen: Annotated[str, AfterValidator(_check_listen)]
+    """Host and port, as `127.0.0.1:3001`; port 0 takes any free one."""
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Host, without brackets, and port."""
+        host, _, port = self.listen.rpartition(":")
+        return host.strip("[]"), int(port)
+
+
+class ControlPlane(Listener):
+    """Where the status of the mappings is served; for this machine only, unless told otherwise."""
+
+    listen: Annotated[str, AfterValidator(_check_listen)] = "127.0.0.1:3001"
+    """Host and port, as `127.0.0.1:3001`; port 0 takes any free one."""
+
+
+class Health(Listener):
+    """Where `/livez` and `/readyz` are served, read-only."""
+
+    listen: Annotated[str, AfterValidator(_check_listen)] = "127.0.0.1:3002"
+    """Host and port, as `0.0.0.0:3002`; port 0 takes any free one."""
+
+
+class Dev(Written):
+    """What `broker dev` uses."""
+
+    emulator_command: Annotated[tuple[str, ...], Field(min_length=1), BeforeValidator(_as_words)] | None = None
+    """The program that emulates AWS, with its arguments, as a list or as one text; found by itself if absent."""
+
+
+class BrokerSettings(Written):
+    """The broker itself. `BROKER_CONTROL_PLANE__LISTEN` and the like in the environment beat the file."""
+
+    data_folder: Annotated[Path, BeforeValidator(_as_path), WithJsonSchema({"type": "string", "minLength": 1})] = Path(
+        ".broker"
+    )
+    """The only folder that is written to, below the working directory unless absolute."""
+    state_store: Annotated[str, AfterValidator(_check_store)] = "memory:"
+    """Where positions are kept: `memory:`."""
+    account_id: AccountId | None = None
+    """The account of the functions; if absent that of a mapping's ARN, else what AWS says, else 000000000000."""
+    expected_account_id: AccountId | None = None
+    """Refuses to run with the credentials of another account."""
+    region: Annotated[str, Field(pattern=r"^[a-z0-9-]+$")] | None = None
+    """The region of the functions; if absent that of a mapping's ARN."""
+    control_plane: ControlPlane = ControlPlane()
+    """Where the status of the mappings is served."""
+    health: Health = Health()
+    """Where probes are answered."""
+    drain_timeout_in_seconds: Annotated[float, Field(ge=0, le=86400)] = 60.0
+    """How long a stopping broker waits for what is in flight; a long poll lasts at most half of it."""
+    log_format: Literal["auto", "console", "json"] = "auto"
+    """`auto` is `console` on a terminal and `json` elsewhere."""
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    """Less is not logged."""
+    dev: Dev = Dev()
+    """What `broker dev` uses."""
+
+    refused: ClassVar[Mapping[str, str]] = {
+        name: f"{name} is not supported by this version: remove it" for name in ("CodeStore", "FileGeneration")
+    }
+
+
+class Configuration(Written):
+    """Everything that a file says."""
+
+    broker: BrokerSettings = BrokerSettings()
+    """The broker itself."""
+    functions: Items[Function] = ()
+    """What runs the handlers, each under a name of its own."""
+    event_source_mappings: Items[EventSourceMapping] = ()
+    """Which queue feeds which function."""
