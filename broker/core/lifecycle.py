@@ -13,7 +13,7 @@ Inferred: the same holds for streams; enabling what is enabled is an ordinary up
 from dataclasses import dataclass
 from enum import StrEnum
 
-from broker.model.arn import EventSourceKind
+from broker.model.reference import EventSourceKind
 
 
 class MappingState(StrEnum):

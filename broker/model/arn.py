@@ -1,95 +1,43 @@
-"""The names that AWS gives to event sources and functions, taken apart.
+"""Amazon Resource Names."""
 
-Source: AWS Lambda API, CreateEventSourceMapping, `EventSourceArn` and `FunctionName` (service model of botocore 1.43).
-Regions are not checked against AWS's list, because emulators have their own.
-"""
-
-import re
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Self
 
-FUNCTION_REFERENCE = re.compile(
-    r"(arn:(aws[a-zA-Z-]*)?:lambda:)?((eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\d{1}:)?(\d{12}:)?(function:)?"
-    r"([a-zA-Z0-9-_\.]+)(:(\$LATEST(\.PUBLISHED)?|[a-zA-Z0-9-_]+))?"
-)
-"""AWS's pattern for a function's name, partial ARN or full ARN, each with an optional qualifier."""
-
-_ARN = re.compile(r"arn:(aws[a-zA-Z0-9-]*):([a-zA-Z0-9-]+):([a-z0-9-]*):(\d{12})?:(.+)")
-_QUEUE_NAME = re.compile(r"(?=.{1,80}\Z)[A-Za-z0-9_-]+(\.fifo)?")
-
-
-class EventSourceKind(StrEnum):
-    """What a mapping reads from."""
-
-    QUEUE = "queue"
-    """SQS, standard or FIFO."""
-    STREAM = "stream"
-    """Kinesis, DynamoDB Streams."""
+_PARTS = 6
+_FORM = "arn:PARTITION:SERVICE:REGION:ACCOUNT:RESOURCE"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Arn:
-    """An Amazon Resource Name."""
+    """One name, taken apart: `arn:partition:service:region:account:resource`.
+
+    Source: AWS IAM User Guide, "Identify AWS resources with Amazon Resource Names (ARNs)" (read November 2026).
+    """
 
     partition: str
-    """`aws`, `aws-cn`, …"""
+    """`aws`, `aws-cn`, `aws-us-gov`, …"""
     service: str
     """`sqs`, `kinesis`, …"""
     region: str
-    """May be empty."""
-    account_id: str
-    """12 digits; may be empty."""
+    """Empty for services without regions."""
+    account: str
+    """Twelve digits; empty for resources without an owner in their name."""
     resource: str
-    """What follows the fifth colon."""
+    """All that follows the account, colons included: the queue's name for SQS."""
 
     @classmethod
-    def parse(cls, text: str) -> Self | None:
-        """Takes an ARN apart; None where the text is not one."""
-        found = _ARN.fullmatch(text)
-        if found is None:
-            return None
-        partition, service, region, account_id, resource = found.groups()
-        return cls(partition=partition, service=service, region=region, account_id=account_id or "", resource=resource)
+    def parse(cls, text: str) -> Self:
+        """Takes `text` apart. Raises `ValueError`, with a message fit for users, where it is no ARN."""
+        parts = text.split(":", _PARTS - 1)
+        if len(parts) < _PARTS or parts[0] != "arn":
+            raise ValueError(f"{text!r} is not an ARN: it should look like {_FORM}")
+        _, partition, service, region, account, resource = parts
+        empty = [
+            name for name, part in (("PARTITION", partition), ("SERVICE", service), ("RESOURCE", resource)) if not part
+        ]
+        if empty:
+            raise ValueError(f"{text!r} is not an ARN: {empty[0]} of {_FORM} is empty")
+        return cls(partition=partition, service=service, region=region, account=account, resource=resource)
 
-    @property
-    def is_queue(self) -> bool:
-        """Whether this is the complete ARN of an SQS queue."""
-        return (
-            self.service == "sqs"
-            and bool(self.region and self.account_id)
-            and _QUEUE_NAME.fullmatch(self.resource) is not None
-        )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FunctionReference:
-    """A function as a mapping names it."""
-
-    name: str
-    """The bare name."""
-    qualifier: str | None = None
-    """Version, alias or `$LATEST`, where there is one."""
-    region: str | None = None
-    """Where the reference is an ARN that says so."""
-    account_id: str | None = None
-    """Where the reference is a partial or full ARN."""
-
-    @classmethod
-    def parse(cls, text: str) -> Self | None:
-        """Takes a name, partial ARN or full ARN apart; None where the text is none of these."""
-        found = FUNCTION_REFERENCE.fullmatch(text)
-        if found is None:
-            return None
-        region, account_id = found[3], found[9]
-        return cls(
-            name=found[11],
-            qualifier=found[13],
-            region=region.rstrip(":") if region else None,
-            account_id=account_id.rstrip(":") if account_id else None,
-        )
-
-    @property
-    def qualified_name(self) -> str:
-        """`name` or `name:qualifier`."""
-        return f"{self.name}:{self.qualifier}" if self.qualifier else self.name
+    def __str__(self) -> str:
+        return f"arn:{self.partition}:{self.service}:{self.region}:{self.account}:{self.resource}"

@@ -35,8 +35,9 @@ class Written(BaseModel):
 
     def written_among(self, names: AbstractSet[str]) -> tuple[str, ...]:
         """Those of `names` (PascalCase) that were written, whatever their value, in the model's order."""
-        aliases = (field.alias for name, field in type(self).model_fields.items() if name in self.model_fields_set)
-        return tuple(alias for alias in aliases if alias in names)
+        fields = type(self).model_fields
+        written = (fields[name].alias or name for name in fields if name in self.model_fields_set)
+        return tuple(name for name in written if name in names)
 
 
 def wrong(message: str) -> PydanticCustomError:
