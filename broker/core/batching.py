@@ -38,6 +38,10 @@ class BatchBuffer:
     def __len__(self) -> int:
         return len(self._records)
 
+    def startable_count(self, is_locked: Callable[[str], bool]) -> int:
+        """Records whose message group is free."""
+        return sum(1 for _ in self._startable(is_locked))
+
     def add(self, records: Iterable[Record], now: float) -> None:
         """Appends records that are not here yet."""
         if not self._records:

@@ -2,11 +2,10 @@
 
 Rule: nothing reported is success; every reported identifier must be one of the batch's, else the whole batch failed.
 
-| response | meaning |
-| --- | --- |
-| nothing, `null`, `""`, `[]`, `{}`; `batchItemFailures` missing, `null` or `[]` | success |
-| a list of objects, each with an `itemIdentifier` of this batch | these failed |
-| not JSON; another scalar or a list that is not empty; `batchItemFailures` no list; an entry that is no object, has no `itemIdentifier`, or an empty, non-string or unknown one | the whole batch failed |
+* Nothing, `null`, `""`, `[]`, `{}`; `batchItemFailures` missing, `null` or `[]`: success.
+* A list of objects, each with an `itemIdentifier` of this batch: these failed.
+* Not JSON; any other scalar or list; `batchItemFailures` that is no list; an entry that is no object or has no
+  `itemIdentifier`, an empty one, one that is no string, or one that is not of this batch: the whole batch failed.
 
 Invariant: an identifier that is not in the batch never comes back from here.
 
@@ -15,10 +14,11 @@ Source: AWS Lambda Developer Guide, "Handling errors for an SQS event source", s
 takes them alike, that other scalars fail, and that `{}` as an entry fails is inferred.
 """
 
-from collections.abc import Container
+from collections.abc import Container, Sequence
 from typing import Any
 
 from broker.model.payload import Payload
+from broker.model.record import Record
 
 NOTHING_FAILED: frozenset[str] = frozenset()
 
@@ -29,7 +29,7 @@ def failed_identifiers(response: Payload, identifiers: Container[str]) -> frozen
         value = response.value
     except ValueError:
         return None
-    if value is None or value == "" or value == []:
+    if value in (None, "", []):
         return NOTHING_FAILED
     return _reported(value.get("batchItemFailures"), identifiers) if isinstance(value, dict) else None
 
@@ -39,6 +39,18 @@ def _reported(entries: Any, identifiers: Container[str]) -> frozenset[str] | Non
         return NOTHING_FAILED
     if not isinstance(entries, list):
         return None
-    reported = [entry.get("itemIdentifier") if isinstance(entry, dict) else None for entry in entries]
+    reported: list[Any] = [entry.get("itemIdentifier") if isinstance(entry, dict) else None for entry in entries]
     known = all(isinstance(identifier, str) and identifier in identifiers for identifier in reported)
     return frozenset(reported) if known else None
+
+
+def followers(records: Sequence[Record], failed: frozenset[str]) -> list[Record]:
+    """Records that were not reported though they follow a failed one of their message group."""
+    groups: set[str] = set()
+    following: list[Record] = []
+    for record in records:
+        if record.group is not None and record.identifier in failed:
+            groups.add(record.group)
+        elif record.group in groups:
+            following.append(record)
+    return following

@@ -25,11 +25,11 @@ class Backoff:
         self.until = 0.0
 
     def failed(self, now: float, chance: float) -> float:
-        """Counts a failure and returns the delay in seconds."""
-        self.failures += 1
-        delay = delay_seconds(self._policy, self.failures, chance)
-        self.until = max(self.until, now + delay)
-        return delay
+        """Counts a failure and returns the delay in seconds; what fails during a delay was begun before: no count."""
+        if now >= self.until:
+            self.failures += 1
+            self.until = now + delay_seconds(self._policy, self.failures, chance)
+        return self.until - now
 
     def reset(self) -> None:
         """It worked."""

@@ -15,11 +15,12 @@ Source: Amazon SQS API reference, DeleteMessage and DeleteMessageBatch, on recei
 number of attempts and the memory are inferred: AWS documents neither.
 """
 
-from collections import Counter, OrderedDict
+from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from broker.core.events import Delete, Deleted
+from broker.core.group_locks import GroupLocks
 from broker.core.queue_policy import QueuePolicy
 from broker.core.retry import delay_seconds
 from broker.model.record import Record
@@ -60,14 +61,14 @@ class Deletions:
 
     __slots__ = ("_locks", "_newest", "_number", "_outstanding", "_policy", "_remembered", "_waiting")
 
-    def __init__(self, policy: QueuePolicy) -> None:
+    def __init__(self, policy: QueuePolicy, locks: GroupLocks) -> None:
         self._policy = policy
+        self._locks = locks
         self._number = 0
         self._newest: dict[str, Record] = {}
         self._outstanding: dict[int, _Attempt] = {}
         self._waiting: list[_Waiting] = []
         self._remembered: OrderedDict[str, None] = OrderedDict()
-        self._locks: Counter[str] = Counter()
 
     def __len__(self) -> int:
         """Records being deleted."""
@@ -80,10 +81,8 @@ class Deletions:
 
     def delete(self, records: Sequence[Record], now: float) -> list[Delete]:
         """Begins to delete records that are not being deleted yet."""
-        for record in records:
-            self._newest[record.identifier] = record
-            if record.group is not None:
-                self._locks[record.group] += 1
+        self._newest.update((record.identifier, record) for record in records)
+        self._locks.acquire(records)
         return self._send(records, 1, now)
 
     def _send(self, records: Sequence[Record], attempt: int, now: float) -> list[Delete]:
@@ -134,8 +133,7 @@ class Deletions:
 
     def _release(self, record: Record, *, remember: bool) -> None:
         del self._newest[record.identifier]
-        if record.group is not None:
-            self._locks[record.group] -= 1
+        self._locks.release([record])
         self._remembered.pop(record.identifier, None)
         if remember:
             self._remembered[record.identifier] = None
@@ -150,10 +148,6 @@ class Deletions:
         for waiting in ready:
             deletes += self._send([self._newest[i] for i in waiting.identifiers], waiting.attempt, now)
         return deletes
-
-    def is_locked(self, group: str) -> bool:
-        """Whether a record of the message group is being deleted."""
-        return self._locks[group] > 0
 
     @property
     def deadline(self) -> float | None:

@@ -1,0 +1,78 @@
+"""What a consumer knows of its queue, and the visibility timeout that every receive passes.
+
+Rule: the queue's attributes are read at the start and each minute. As AWS refuses to create a mapping whose function
+may run longer than the queue's visibility timeout, ours does not begin with such a queue; one that becomes so later is
+only warned of. With a batching window that would outlast the visibility timeout, AWS enlarges it for its receives.
+
+Invariant: at most one read is outstanding.
+
+Source: AWS Lambda Developer Guide, "Configuring a queue to use with Lambda" (text of 2022 for the enlarged timeout,
+read November 2026). The minute is inferred.
+"""
+
+from math import ceil
+
+from broker.core.events import Describe
+from broker.core.queue_policy import QueuePolicy
+from broker.core.retry import Backoff
+from broker.model.observation import VisibilityTooShort
+from broker.model.record import QueueAttributes
+
+WINDOW_MARGIN_SECONDS = 30
+"""What AWS adds to window and function timeout when it enlarges the visibility timeout."""
+
+
+class Description:
+    """The attributes of one queue, kept current."""
+
+    __slots__ = ("_backoff", "_policy", "attributes", "due_at", "outstanding")
+
+    def __init__(self, policy: QueuePolicy) -> None:
+        self._policy = policy
+        self._backoff = Backoff(policy.source_backoff)
+        self.attributes: QueueAttributes | None = None
+        """None until a queue has been found that the mapping may begin with."""
+        self.outstanding = False
+        self.due_at = float("-inf")
+        """When the attributes are read next."""
+
+    def due(self, now: float) -> list[Describe]:
+        """The read to start now, if any."""
+        if self.outstanding or now < self.due_at:
+            return []
+        self.outstanding = True
+        return [Describe()]
+
+    def described(self, attributes: QueueAttributes, now: float) -> str | VisibilityTooShort | None:
+        """The attributes were read: the problem that keeps the mapping from beginning, a warning, or nothing."""
+        self.outstanding = False
+        self.due_at = now + self._policy.describe_seconds
+        self._backoff.reset()
+        visibility, timeout = attributes.visibility_timeout_seconds, self._policy.function_timeout_seconds
+        before = self.attributes
+        if visibility >= timeout or before is not None:
+            self.attributes = attributes
+        if visibility >= timeout or (before and before.visibility_timeout_seconds == visibility):
+            return None
+        if before is None:
+            return f"Queue visibility timeout: {visibility} seconds is less than Function timeout: {timeout:g} seconds"
+        return VisibilityTooShort(visibility_timeout_seconds=visibility, function_timeout_seconds=timeout)
+
+    def failed(self, now: float, chance: float) -> float:
+        """The attributes could not be read; returns the delay in seconds."""
+        self.outstanding = False
+        delay = self._backoff.failed(now, chance)
+        self.due_at = now + delay
+        return delay
+
+    @property
+    def is_failing(self) -> bool:
+        """Whether the last read failed."""
+        return self._backoff.failures > 0
+
+    @property
+    def visibility_seconds(self) -> int:
+        """The queue's visibility timeout, or the larger one that AWS uses where a window would outlast it."""
+        queue = self.attributes.visibility_timeout_seconds if self.attributes else 0
+        needed = self._policy.window_seconds + ceil(self._policy.function_timeout_seconds)
+        return needed + WINDOW_MARGIN_SECONDS if self._policy.window_seconds and needed > queue else queue

@@ -1,0 +1,93 @@
+"""Batches that are out of the buffer and not yet decided: running, waiting for another attempt, or stuck.
+
+Invariants: a record is in at most one flight; each record of a flight holds its message group; the newest receipt of
+each is known.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from broker.core.group_locks import GroupLocks
+from broker.model.batch import Batch
+from broker.model.record import Record
+
+
+@dataclass(slots=True, kw_only=True)
+class Flight:
+    """One batch on its way."""
+
+    batch: Batch
+    started_at: float
+    """When its last attempt began."""
+    retry_at: float | None = None
+    """When it is tried again after a throttle; None while it runs."""
+    overdue_since: float | None = None
+    """When it ran into its time limit without ending; None while it is within."""
+    extend_at: float | None = None
+    """When its visibility is extended; None without a heartbeat."""
+
+    @property
+    def is_running(self) -> bool:
+        """Whether its handler runs within its time limit."""
+        return self.retry_at is None and self.overdue_since is None
+
+
+class Flights:
+    """The flights of one consumer."""
+
+    __slots__ = ("_by_number", "_locks", "_newest", "_number")
+
+    def __init__(self, locks: GroupLocks) -> None:
+        self._locks = locks
+        self._number = 0
+        self._by_number: dict[int, Flight] = {}
+        self._newest: dict[str, Record] = {}
+
+    def __len__(self) -> int:
+        return len(self._by_number)
+
+    def __iter__(self) -> Iterator[Flight]:
+        return iter(tuple(self._by_number.values()))
+
+    def __getitem__(self, number: int) -> Flight:
+        return self._by_number[number]
+
+    @property
+    def record_count(self) -> int:
+        """Records in all flights."""
+        return len(self._newest)
+
+    def next_number(self) -> int:
+        """Counts the batches of this consumer."""
+        self._number += 1
+        return self._number
+
+    @property
+    def batch_count(self) -> int:
+        """Batches so far."""
+        return self._number
+
+    def start(self, flight: Flight) -> None:
+        """Takes a batch's records in hand."""
+        records = flight.batch.records
+        self._by_number[flight.batch.number] = flight
+        self._newest.update((record.identifier, record) for record in records)
+        self._locks.acquire(records)
+
+    def end(self, flight: Flight) -> None:
+        """Lets its records and their groups go."""
+        del self._by_number[flight.batch.number]
+        for record in flight.batch.records:
+            del self._newest[record.identifier]
+        self._locks.release(flight.batch.records)
+
+    def replace(self, record: Record) -> bool:
+        """Takes the newer receipt of a record in hand; False where it is not."""
+        if record.identifier not in self._newest:
+            return False
+        self._newest[record.identifier] = record
+        return True
+
+    def newest(self, records: Iterable[Record]) -> tuple[Record, ...]:
+        """The same records with the newest receipts known."""
+        return tuple(self._newest[record.identifier] for record in records)

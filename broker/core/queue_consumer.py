@@ -1,0 +1,459 @@
+"""The decisions of one SQS mapping: what to receive, what to hand over, what to delete.
+
+Rule: receive as much as can start, cut batches, hand them over, delete what the handler did not report as failed, and
+leave the rest to the queue: a message that is not deleted comes again when its visibility timeout has passed, and the
+queue's own redrive policy moves it to the dead-letter queue.
+
+How it works: `handle(event, now)` hears one event and returns what to do. Whoever performs an action answers it once
+(see `events`), so everything outstanding is known: receives, flights (batches handed over), deletes, visibility
+changes. All else follows from the parts: `polling` and `scaling` (how many), `batching` (which), `group_locks` (FIFO),
+`settlement` and `visibility` (the way out), `retry` (when again).
+
+Invariants:
+* A message in hand (waiting, in flight, being deleted, or handled but not deleted) is not handed over a second time by
+  this consumer; when the queue delivers it again, only its receipt is replaced.
+* A message is handed over only while its visibility covers the function's timeout, or when it is fresh; one that waited
+  too long is let go.
+* At most one batch per message group is in flight; when one fails, what waits of its groups is let go.
+* Nothing is deleted that the handler did not handle and no filter dropped.
+* After `Stopping` no receive starts; the consumer finishes when nothing is outstanding.
+
+Source: AWS Lambda Developer Guide, "Using Lambda with Amazon SQS", "Error handling for an SQS event source" and
+"Configuring an SQS queue" (read November 2026). The deadlines are inferred: AWS says only that a batch which cannot be
+invoked is let go when its visibility lapses.
+"""
+
+from collections.abc import Iterator, Sequence
+from math import ceil
+from typing import assert_never
+
+from broker.core.batching import BatchBuffer
+from broker.core.description import Description
+from broker.core.events import (
+    Deleted,
+    Described,
+    DescribeFailed,
+    Fetched,
+    FetchFailed,
+    Finished,
+    Invoke,
+    QueueAction,
+    QueueEvent,
+    Returned,
+    Stopping,
+    VisibilityChanged,
+    Woke,
+)
+from broker.core.flights import Flight, Flights
+from broker.core.group_locks import GroupLocks
+from broker.core.journal import Journal
+from broker.core.polling import CircuitBreaker, Polling
+from broker.core.queue_policy import QueuePolicy
+from broker.core.response import NOTHING_FAILED, failed_identifiers, followers
+from broker.core.retry import delay_seconds
+from broker.core.scaling import ConcurrencyScale
+from broker.core.settlement import ENTRIES_PER_CALL, Deletions
+from broker.core.visibility import VisibilityChanges
+from broker.model import observation as seen
+from broker.model.batch import Batch, BatchTrigger, Reason
+from broker.model.invocation import HandlerFailed, Succeeded, Throttled, TimedOut, Unavailable
+from broker.model.record import QueueAttributes, Record
+from broker.model.status import QueueStatistics
+
+RELEASE_SECONDS = 0
+LONGEST_VISIBILITY_SECONDS = 43_200
+
+
+class QueueConsumer:
+    """Consumes one queue. Its first event is `Woke`, its last actions come before `finished`."""
+
+    def __init__(self, policy: QueuePolicy) -> None:
+        self._policy = policy
+        self._locks = GroupLocks()
+        self._scale = ConcurrencyScale(policy.scaling)
+        self._polling = Polling(policy, self._scale)
+        self._breaker = CircuitBreaker(policy.circuit_breaker) if policy.circuit_breaker else None
+        self._buffer = BatchBuffer(
+            batch_size=policy.batch_size, window_seconds=policy.window_seconds, limit_bytes=policy.payload_limit_bytes
+        )
+        self._flights = Flights(self._locks)
+        self._deletions = Deletions(policy, self._locks)
+        self._changes = VisibilityChanges()
+        self._description = Description(policy)
+        self._stop_at: float | None = None
+        self._now = float("-inf")
+        self._actions: list[QueueAction] = []
+        self._journal = Journal(self._actions)
+
+    # ---- what is asked of it
+
+    def handle(self, event: QueueEvent, now: float) -> list[QueueAction]:
+        """Hears one event at the instant `now` and says what to do, in order."""
+        self._now = max(self._now, now)
+        self._hear(event)
+        self._drain()
+        self._repeat()
+        self._cut()
+        self._receive()
+        actions = self._actions.copy()
+        self._actions.clear()
+        return actions
+
+    @property
+    def finished(self) -> bool:
+        """Whether it was asked to stop and nothing is outstanding."""
+        return self._stop_at is not None and not (
+            self._description.outstanding
+            or self._polling.outstanding
+            or self._buffer
+            or self._flights
+            or self._deletions
+            or self._changes
+        )
+
+    @property
+    def deadline(self) -> float | None:
+        """The next instant at which it wants to hear `Woke`; later than the last event, None without one."""
+        return min((at for at in self._deadlines() if at is not None and at > self._now), default=None)
+
+    def statistics(self) -> QueueStatistics:
+        """Counts so far, and what it holds now."""
+        counts = self._journal.counts
+        return QueueStatistics(
+            polled_count=counts.polled,
+            filtered_count=counts.filtered,
+            invoked_count=counts.invoked,
+            failed_count=counts.failed,
+            deleted_count=counts.deleted,
+            let_go_count=counts.let_go,
+            known_count=counts.known,
+            batch_count=self._flights.batch_count,
+            in_flight_batches=len(self._flights),
+            in_flight_records=self._flights.record_count,
+            buffered_records=len(self._buffer),
+            stuck_batches=sum(flight.overdue_since is not None for flight in self._flights),
+            outstanding_fetches=len(self._polling.outstanding),
+            concurrency_limit=self._scale.limit,
+            problem=self._journal.problem,
+            last_result=self._journal.last_result,
+        )
+
+    # ---- what it hears
+
+    def _hear(self, event: QueueEvent) -> None:
+        match event:
+            case Fetched():
+                self._fetched(event)
+            case Finished():
+                self._finished(event)
+            case Deleted():
+                self._deleted(event)
+            case VisibilityChanged():
+                self._actions += self._changes.settled(event)
+            case Returned():
+                self._returned(event)
+            case FetchFailed():
+                self._journal.source_failed(event.problem, self._polling.failed(event.number, self._now, event.chance))
+            case Described():
+                self._described(event.attributes)
+            case DescribeFailed():
+                self._journal.source_failed(event.problem, self._description.failed(self._now, event.chance))
+            case Stopping():
+                self._stop_at = min(event.deadline_at, self._stop_at or event.deadline_at)
+            case Woke():
+                pass
+            case _:
+                assert_never(event)
+
+    def _described(self, attributes: QueueAttributes) -> None:
+        match self._description.described(attributes, self._now):
+            case str(problem):
+                self._journal.source_failed(problem, self._policy.describe_seconds)
+            case None:
+                self._source_recovered()
+            case warning:
+                self._journal.tell(warning)
+
+    def _source_recovered(self) -> None:
+        if not self._polling.backoff.failures and not self._description.is_failing:
+            self._journal.source_recovered()
+
+    def _fetched(self, event: Fetched) -> None:
+        self._polling.fetched(event.number, len(event.records), self._now)
+        fresh, filtered = self._sort(event.records)
+        known = len(event.records) - len(fresh) - len(filtered)
+        if filtered:
+            self._actions += self._deletions.delete(filtered, self._now)
+        if fresh:
+            self._buffer.add(fresh, self._now)
+        self._journal.received(count=len(event.records), filtered=len(filtered), known=known)
+        self._source_recovered()
+
+    def _sort(self, records: Sequence[Record]) -> tuple[list[Record], list[Record]]:
+        """Which messages are new and pass the filter, and which are new and do not."""
+        accepts = self._policy.accepts
+        fresh: list[Record] = []
+        filtered: list[Record] = []
+        for record in records:
+            if not self._claim(record):
+                (fresh if accepts is None or accepts(record) else filtered).append(record)
+        return fresh, filtered
+
+    def _claim(self, record: Record) -> bool:
+        """Takes the newer receipt of a message that is already in hand or handled."""
+        if self._flights.replace(record) or self._buffer.replace(record):
+            return True
+        deletes = self._deletions.claim(record, self._now)
+        if deletes is None:
+            return False
+        self._actions += deletes
+        return True
+
+    def _finished(self, event: Finished) -> None:
+        flight, result = self._flights[event.number], event.result
+        match result:
+            case Succeeded():
+                self._responded(flight, result, event.chance)
+            case HandlerFailed():
+                self._failed(flight, Reason.HANDLER_FAILED, f"{result.error_type}: {result.message}", event.chance)
+            case TimedOut():
+                flight.overdue_since = self._now if result.wait_returned else None
+                self._failed(flight, Reason.TIMED_OUT, result.message, event.chance)
+            case Throttled():
+                self._defer(flight, Reason.THROTTLED, result.message, event.chance, result.retry_after_seconds)
+            case Unavailable():
+                self._defer(flight, Reason.UNAVAILABLE, result.message, event.chance)
+            case _:
+                assert_never(result)
+
+    def _responded(self, flight: Flight, result: Succeeded, chance: float) -> None:
+        failed: frozenset[str] | None = NOTHING_FAILED
+        if self._policy.report_batch_item_failures:
+            failed = failed_identifiers(result.response, _identifiers(flight.batch.records))
+        if failed is None:
+            self._failed(flight, Reason.MALFORMED_RESPONSE, "the response is no valid batchItemFailures", chance)
+            return
+        self._reached()
+        self._scale.succeeded()
+        reason = Reason.PARTIAL_FAILURE if failed else Reason.SUCCEEDED
+        self._settle(flight, self._with_followers(flight.batch, failed), reason, "", chance)
+
+    def _with_followers(self, batch: Batch, failed: frozenset[str]) -> frozenset[str]:
+        """Under FIFO, what was not reported though it follows a failed message of its group: kept, or warned of."""
+        following = followers(batch.records, failed) if failed else []
+        if following and self._policy.hold_group:
+            return failed | _identifiers(following)
+        if following:
+            self._journal.tell(seen.GroupOrderBroken(groups=_groups(following)))
+        return failed
+
+    def _failed(self, flight: Flight, reason: Reason, detail: str, chance: float) -> None:
+        self._reached()
+        self._scale.failed(self._now)
+        self._settle(flight, _identifiers(flight.batch.records), reason, detail, chance)
+
+    def _reached(self) -> None:
+        if self._breaker and self._breaker.succeeded():
+            self._journal.tell(seen.CircuitClosed())
+
+    def _settle(self, flight: Flight, failed: frozenset[str], reason: Reason, detail: str, chance: float) -> None:
+        records = self._flights.newest(flight.batch.records)
+        acked = [record for record in records if record.identifier not in failed]
+        retried = [record for record in records if record.identifier in failed]
+        self._actions += self._deletions.delete(acked, self._now)
+        self._hold_back(retried, chance)
+        duration = self._now - flight.started_at
+        self._journal.settled(flight.batch, reason, detail, retried=len(retried), duration_seconds=duration)
+        self._leave(flight)
+
+    def _hold_back(self, retried: Sequence[Record], chance: float) -> None:
+        """Leaves failed messages to the queue, and with them what waits of their groups."""
+        backoff = self._policy.failure_backoff
+        if backoff and retried:
+            receives = max(record.receive_count for record in retried)
+            seconds = min(ceil(delay_seconds(backoff, receives, chance)), LONGEST_VISIBILITY_SECONDS)
+            self._actions += self._changes.change(retried, seconds, self._now)
+        self._let_groups_go(retried)
+
+    def _let_groups_go(self, records: Sequence[Record]) -> None:
+        groups = _groups(records)
+        if groups:
+            self._journal.let_go(self._buffer.discard(lambda record: record.group in groups), "group failed")
+
+    def _leave(self, flight: Flight) -> None:
+        self._buffer.invocation_ended(self._now)
+        if flight.overdue_since is None:
+            self._flights.end(flight)
+        else:
+            self._journal.tell(seen.InvocationStuck(batch=flight.batch.number, groups=_groups(flight.batch.records)))
+
+    def _returned(self, event: Returned) -> None:
+        flight = self._flights[event.number]
+        overdue = self._now - (flight.overdue_since or self._now)
+        self._flights.end(flight)
+        self._journal.tell(seen.InvocationReturned(batch=event.number, overdue_seconds=overdue))
+
+    def _defer(self, flight: Flight, reason: Reason, detail: str, chance: float, at_least: float = 0.0) -> None:
+        self._scale.throttled(self._now)
+        delay = max(delay_seconds(self._policy.retry_backoff, flight.batch.attempt, chance), at_least)
+        flight.retry_at = self._now + delay
+        self._journal.deferred(flight.batch, reason, detail, delay)
+        if self._breaker and self._breaker.failed(self._now):
+            self._journal.tell(seen.CircuitOpened(pause_seconds=self._breaker.until - self._now, detail=detail))
+
+    def _deleted(self, event: Deleted) -> None:
+        outcome, deletes = self._deletions.settled(event, self._now)
+        self._actions += deletes
+        self._journal.deleted(outcome)
+
+    # ---- what follows from it
+
+    def _repeat(self) -> None:
+        """What is due by now: deletes, throttled batches, visibility extensions."""
+        self._actions += self._deletions.due(self._now)
+        for flight in self._flights:
+            if flight.retry_at is not None and flight.retry_at <= self._now:
+                self._try_again(flight)
+            elif flight.extend_at is not None and flight.extend_at <= self._now and flight.is_running:
+                self._extend(flight)
+
+    def _try_again(self, flight: Flight) -> None:
+        batch, records = flight.batch, self._flights.newest(flight.batch.records)
+        self._flights.end(flight)
+        startable = self._startable(records, "throttled too long")
+        if len(startable) == len(records):
+            self._start(startable, batch.trigger, batch.number, batch.attempt + 1)
+        elif startable:
+            self._start(startable, batch.trigger, self._flights.next_number(), 1)
+
+    def _extend(self, flight: Flight) -> None:
+        seconds = self._description.visibility_seconds
+        flight.extend_at = self._now + seconds / 2
+        self._actions += self._changes.change(self._flights.newest(flight.batch.records), seconds, self._now)
+
+    def _drain(self) -> None:
+        """Releases what can no longer be handled before the drain's end."""
+        if self._stop_at is None or self._now < self._stop_at - self._policy.function_timeout_seconds:
+            return
+        self._release(self._buffer.discard(lambda _: True))
+        for flight in self._flights:
+            if flight.retry_at is not None:
+                records = self._flights.newest(flight.batch.records)
+                self._flights.end(flight)
+                self._release(records)
+
+    def _release(self, records: Sequence[Record]) -> None:
+        self._actions += self._changes.change(records, RELEASE_SECONDS, self._now)
+        self._journal.let_go(records, "drain")
+
+    def _cut(self) -> None:
+        if self._policy.fifo:
+            self._journal.let_go(self._buffer.discard(self._has_lapsed), "visibility too short")
+        while self._free_slots > 0 and (trigger := self._trigger()):
+            records = self._buffer.take(self._locks.is_locked, self._now)
+            if not records:
+                return
+            startable = self._startable(records, "visibility too short")
+            if startable:
+                self._start(startable, trigger, self._flights.next_number(), 1)
+
+    def _has_lapsed(self, record: Record) -> bool:
+        return record.visible_until <= self._now
+
+    def _trigger(self) -> BatchTrigger | None:
+        trigger = self._buffer.trigger(self._now)
+        return BatchTrigger.DRAIN if trigger is None and self._stop_at is not None and self._buffer else trigger
+
+    @property
+    def _free_slots(self) -> int:
+        limit = 1 if self._breaker and self._breaker.is_tripped else self._scale.limit
+        return limit - len(self._flights)
+
+    def _startable(self, records: Sequence[Record], why: str) -> tuple[Record, ...]:
+        """The records that may start now; the others, and what follows them in their groups, are let go."""
+        lapsed: list[Record] = []
+        startable: list[Record] = []
+        groups: set[str | None] = set()
+        for record in records:
+            if record.group in groups or not self._covers(record):
+                lapsed.append(record)
+                groups.update({record.group} - {None})
+            else:
+                startable.append(record)
+        self._journal.let_go(lapsed, why)
+        self._let_groups_go(lapsed)
+        return tuple(startable)
+
+    def _covers(self, record: Record) -> bool:
+        """Whether nobody else can get the record while the handler has its time."""
+        remaining = record.visible_until - self._now
+        needed = 0.0 if self._policy.heartbeat else self._policy.function_timeout_seconds
+        is_fresh = self._now - record.received_at < self._policy.fresh_seconds
+        return remaining > 0 and (remaining >= needed or is_fresh)
+
+    def _start(self, records: tuple[Record, ...], trigger: BatchTrigger, number: int, attempt: int) -> None:
+        batch = Batch(number=number, records=records, trigger=trigger, attempt=attempt)
+        flight = Flight(batch=batch, started_at=self._now)
+        if self._policy.heartbeat:
+            flight.extend_at = min(r.visible_until for r in records) - self._description.visibility_seconds / 2
+        self._flights.start(flight)
+        self._actions.append(Invoke(batch=batch))
+        self._journal.invoked(batch)
+
+    def _receive(self) -> None:
+        if self._stop_at is not None:
+            return
+        self._actions += self._description.due(self._now)
+        if self._may_receive():
+            self._actions += self._polling.plan(
+                free_slots=self._free_slots,
+                buffered=self._waiting_count,
+                wait_seconds=self._wait_seconds(),
+                visibility=self._description.visibility_seconds,
+                now=self._now,
+            )
+
+    def _may_receive(self) -> bool:
+        is_paused = self._breaker is not None and self._now < self._breaker.until
+        return (
+            self._description.attributes is not None
+            and not is_paused
+            and self._deletions.calls < self._most_delete_calls
+        )
+
+    @property
+    def _most_delete_calls(self) -> int:
+        """Above this the queue takes deletes more slowly than it gives messages."""
+        return 10 + 2 * self._scale.limit * ceil(self._policy.batch_size / ENTRIES_PER_CALL)
+
+    @property
+    def _waiting_count(self) -> int:
+        """Messages that take room: all that wait, but for those whose group another batch holds."""
+        return self._buffer.startable_count(self._locks.is_locked) if self._policy.fifo else len(self._buffer)
+
+    def _wait_seconds(self) -> int:
+        """The long poll, cut to what is left of an open window."""
+        ends_at = self._buffer.window_ends_at
+        left = ceil(max(ends_at - self._now, 0.0)) if ends_at is not None else self._policy.long_poll_seconds
+        return min(left, self._policy.long_poll_seconds)
+
+    def _deadlines(self) -> Iterator[float | None]:
+        """Every instant at which something becomes due by the passing of time alone."""
+        for flight in self._flights:
+            yield flight.extend_at if flight.retry_at is None else flight.retry_at
+        yield self._deletions.deadline
+        yield self._buffer.window_ends_at
+        if self._stop_at is not None:
+            yield self._stop_at - self._policy.function_timeout_seconds
+            return
+        yield self._description.due_at
+        yield self._polling.deadline
+        yield self._breaker.until if self._breaker else None
+
+
+def _identifiers(records: Sequence[Record]) -> frozenset[str]:
+    return frozenset([record.identifier for record in records])
+
+
+def _groups(records: Sequence[Record]) -> tuple[str, ...]:
+    return tuple(sorted({record.group for record in records if record.group is not None}))
