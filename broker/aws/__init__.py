@@ -1,0 +1,1 @@
+"""AWS: clients, signed calls, and what their faults mean."""
