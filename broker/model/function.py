@@ -57,7 +57,9 @@ class Function(Written):
         json_schema_extra={"oneOf": [{"required": ["Callable"]}, {"required": ["Url"]}]},
     )
 
-    function_name: Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[a-zA-Z0-9-_]+$")]
+    is_aws: ClassVar[bool] = True
+
+    function_name: str = Field(min_length=1, max_length=64, pattern=r"^[a-zA-Z0-9-_]+$", examples=["orders"])
     """The bare name by which mappings refer to the function."""
     callable: Annotated[
         str | Callable[..., Any] | None,
@@ -76,9 +78,7 @@ class Function(Written):
     """How many invocations run at once, over all mappings of the function; unlimited if absent."""
     description: Annotated[str, Field(max_length=256)] | None = None
     """For people."""
-    role: Annotated[str, Field(pattern=r"^arn:(aws[a-zA-Z-]*)?:iam::\d{12}:role/?[a-zA-Z_0-9+=,.@\-_/]+$")] | None = (
-        None
-    )
+    role: str | None = Field(default=None, pattern=_ROLE, examples=["arn:aws:iam::123456789012:role/orders"])
     """The execution role. The broker acts with its own credentials."""
     tags: dict[str, str] | None = None
     """For people and tools."""

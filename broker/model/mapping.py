@@ -53,12 +53,16 @@ def visibility_mistake(visibility_seconds: int, timeout_seconds: int) -> str | N
 class Filter(Written):
     """One pattern."""
 
+    is_aws: ClassVar[bool] = True
+
     pattern: Annotated[str, Field(max_length=4096)]
     """A JSON object as text, after the grammar of EventBridge's patterns."""
 
 
 class FilterCriteria(Written):
     """Which records the handler sees: those that match at least one filter. The others are deleted."""
+
+    is_aws: ClassVar[bool] = True
 
     filters: Items[Filter] = ()
     """Up to five; none lets everything pass."""
@@ -67,12 +71,16 @@ class FilterCriteria(Written):
 class ScalingConfig(Written):
     """Limits the concurrency of a mapping."""
 
+    is_aws: ClassVar[bool] = True
+
     maximum_concurrency: Annotated[int, Field(ge=2, le=1000)] | None = None
     """Batches in flight at once, at most; AWS's own limit if absent."""
 
 
 class ProvisionedPollerConfig(Written):
     """Dedicated event pollers; each can have ten invocations in flight."""
+
+    is_aws: ClassVar[bool] = True
 
     minimum_pollers: Annotated[int, Field(ge=1, le=200)] | None = None
     """2-200; 2 if absent."""
@@ -105,6 +113,8 @@ class ProvisionedPollerConfig(Written):
 class MetricsConfig(Written):
     """Which CloudWatch metrics AWS would publish; the broker always counts."""
 
+    is_aws: ClassVar[bool] = True
+
     metrics: Items[Literal["EventCount", "ErrorCount", "KafkaMetrics"]] = ()
     """Only `EventCount` for SQS."""
 
@@ -133,18 +143,23 @@ def _check_source(value: str) -> str:
 class EventSourceMapping(Written):
     """Reads a queue and hands batches of its messages to a function: CreateEventSourceMapping's members for SQS."""
 
+    is_aws: ClassVar[bool] = True
+
     event_source_arn: Annotated[str, AfterValidator(_check_source)] = Field(max_length=10000)
     """The ARN of the queue; a name that ends in `.fifo` makes it a FIFO queue."""
-    function_name: Annotated[str, Field(min_length=1, max_length=256, pattern=f"^(?:{FUNCTION_REFERENCE.pattern})$")]
+    function_name: str = Field(
+        min_length=1,
+        max_length=256,
+        pattern=f"^(?:{FUNCTION_REFERENCE.pattern})$",
+        examples=["orders", "orders:live", "arn:aws:lambda:eu-west-1:123456789012:function:orders"],
+    )
     """Name, partial ARN or full ARN of the function, each with an optional `:qualifier`."""
-    uuid: (
-        Annotated[
-            str,
-            Field(pattern=r"^[0-9a-fA-F]{8}-([0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}$"),
-            AfterValidator(str.lower),
-        ]
-        | None
-    ) = Field(default=None, alias="UUID")
+    uuid: Annotated[str, AfterValidator(str.lower)] | None = Field(
+        default=None,
+        alias="UUID",
+        pattern=r"^[0-9a-fA-F]{8}-([0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}$",
+        examples=["14e0db71-5d35-4eb5-b481-8945cf9d10c2"],
+    )
     """The mapping's identity; made of source and function if absent, the same at every start."""
     broker: Extensions = Extensions()
     """What the broker adds to AWS's mappings."""
@@ -164,9 +179,13 @@ class EventSourceMapping(Written):
     """Dedicated event pollers, in place of a maximum concurrency."""
     metrics_config: MetricsConfig | None = None
     """CloudWatch metrics."""
-    kms_key_arn: (
-        Annotated[str, Field(max_length=10000, pattern=r"^((arn:(aws[a-zA-Z-]*)?:[a-z0-9-.]+:.*)|())$")] | None
-    ) = Field(default=None, alias="KMSKeyArn")
+    kms_key_arn: str | None = Field(
+        default=None,
+        alias="KMSKeyArn",
+        max_length=10000,
+        pattern=r"^((arn:(aws[a-zA-Z-]*)?:[a-z0-9-.]+:.*)|())$",
+        examples=["arn:aws:kms:eu-west-1:123456789012:key/14e0db71-5d35-4eb5-b481-8945cf9d10c2"],
+    )
     """Encrypts the filter criteria at rest."""
     tags: dict[str, str] | None = None
     """For people and tools."""

@@ -49,7 +49,7 @@ def _as_words(value: Any) -> Any:
         raise wrong(f"the command cannot be taken apart ({error}): write it as a list of words") from None
 
 
-AccountId = Annotated[str, Field(pattern=r"^[0-9]{12}$")]
+_ACCOUNT_ID = r"^[0-9]{12}$"
 
 
 class Listener(Written):
@@ -95,11 +95,11 @@ class BrokerSettings(Written):
     """The only folder that is written to, below the working directory unless absolute."""
     state_store: Annotated[str, AfterValidator(_check_store)] = "memory:"
     """Where positions are kept: `memory:`."""
-    account_id: AccountId | None = None
+    account_id: str | None = Field(default=None, pattern=_ACCOUNT_ID, examples=["123456789012"])
     """The account of the functions; if absent that of a mapping's ARN, else what AWS says, else 000000000000."""
-    expected_account_id: AccountId | None = None
+    expected_account_id: str | None = Field(default=None, pattern=_ACCOUNT_ID, examples=["123456789012"])
     """Refuses to run with the credentials of another account."""
-    region: Annotated[str, Field(pattern=r"^[a-z0-9-]+$")] | None = None
+    region: str | None = Field(default=None, pattern=r"^[a-z0-9-]+$", examples=["eu-west-1"])
     """The region of the functions; if absent that of a mapping's ARN."""
     control_plane: ControlPlane = ControlPlane()
     """Where the status of the mappings is served."""

@@ -30,6 +30,8 @@ class Written(BaseModel):
         use_attribute_docstrings=True,
     )
 
+    is_aws: ClassVar[bool] = False
+    """Whether its keys are members of AWS's requests, so that AWS's texts apply."""
     refused: ClassVar[Mapping[str, str]] = {}
     """Keys that are known but not taken, in PascalCase, each with the sentence that says why and what to do."""
 
