@@ -1,1 +1,47 @@
-"""AWS Lambda's event source mappings as a program that you own."""
+"""AWS Lambda's event source mappings as a program that you own.
+
+The names below are loaded when they are first used, so that importing one part does not import AWS's client.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from broker.app import Broker, Surroundings
+    from broker.errors import BrokerError, ConfigurationError
+    from broker.model.function import Function
+    from broker.model.mapping import EventSourceMapping
+    from broker.model.settings import BrokerSettings, Configuration
+    from broker.model.status import MappingStatus, QueueStatistics
+
+__all__ = [
+    "Broker",
+    "BrokerError",
+    "BrokerSettings",
+    "Configuration",
+    "ConfigurationError",
+    "EventSourceMapping",
+    "Function",
+    "MappingStatus",
+    "QueueStatistics",
+    "Surroundings",
+]
+
+_HOMES = {
+    "Broker": "broker.app",
+    "BrokerError": "broker.errors",
+    "BrokerSettings": "broker.model.settings",
+    "Configuration": "broker.model.settings",
+    "ConfigurationError": "broker.errors",
+    "EventSourceMapping": "broker.model.mapping",
+    "Function": "broker.model.function",
+    "MappingStatus": "broker.model.status",
+    "QueueStatistics": "broker.model.status",
+    "Surroundings": "broker.app",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)

@@ -6,9 +6,11 @@ does not publish is marked inferred.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+from broker.model.extensions import Backoff
 from broker.model.invocation import PAYLOAD_LIMIT_BYTES
+from broker.model.mapping import EventSourceMapping
 from broker.model.record import Record
 
 
@@ -89,3 +91,82 @@ class QueuePolicy:
     """Extension `RateLimit`."""
     circuit_breaker: CircuitBreakerPolicy | None = None
     """Extension `CircuitBreaker`."""
+
+
+INVOCATIONS_PER_POLLER = 10
+"""What one provisioned event poller can have in flight."""
+PROVISIONED_GROWTH_PER_SECOND = 1000 / 60
+"""With provisioned pollers AWS adds up to 1,000 concurrent invocations a minute."""
+
+
+def queue_policy(
+    mapping: EventSourceMapping,
+    *,
+    accepts: Callable[[Record], bool] | None,
+    function_timeout_seconds: float,
+    function_concurrency: int | None,
+    drain_seconds: float,
+) -> QueuePolicy:
+    """What a mapping says, in the terms of its consumer.
+
+    `function_concurrency` is how many invocations the function's executor runs at once. The long poll lasts at most
+    half of the drain, which waits for it.
+    """
+    extensions = mapping.broker
+    breaker, failure_backoff, rate = extensions.circuit_breaker, extensions.failure_backoff, extensions.rate_limit
+    return QueuePolicy(
+        fifo=mapping.is_fifo,
+        batch_size=mapping.batch_size,
+        window_seconds=mapping.maximum_batching_window_in_seconds,
+        report_batch_item_failures=mapping.reports_batch_item_failures,
+        accepts=accepts,
+        function_timeout_seconds=function_timeout_seconds,
+        payload_limit_bytes=extensions.payload_limit_in_bytes,
+        scaling=_scaling(mapping, function_concurrency),
+        retry_backoff=_backoff(extensions.retry_backoff),
+        source_backoff=_backoff(extensions.source_backoff),
+        fresh_seconds=extensions.fresh_seconds,
+        long_poll_seconds=min(extensions.long_poll_seconds, int(drain_seconds / 2)),
+        hold_group=extensions.fifo_failure == "hold-group",
+        heartbeat=extensions.visibility_heartbeat,
+        failure_backoff=_backoff(failure_backoff) if failure_backoff else None,
+        records_per_second=rate.records_per_second if rate else None,
+        circuit_breaker=CircuitBreakerPolicy(
+            consecutive_failures=breaker.consecutive_failures, pause_seconds=breaker.pause_seconds
+        )
+        if breaker
+        else None,
+    )
+
+
+def _backoff(written: Backoff) -> BackoffPolicy:
+    return BackoffPolicy(base_seconds=written.base_seconds, maximum_seconds=written.maximum_seconds)
+
+
+def _scaling(mapping: EventSourceMapping, function_concurrency: int | None) -> ScalingPolicy:
+    """`ScalingConfig` caps, `ProvisionedPollerConfig` replaces; the function's own limit holds in any case."""
+    written, provisioned = mapping.broker.scaling, mapping.provisioned_poller_config
+    most = mapping.scaling_config.maximum_concurrency
+    reduce_on_error = not mapping.reports_batch_item_failures
+    if provisioned:
+        fewest_pollers, most_pollers = provisioned.range
+        policy = ScalingPolicy(
+            initial=fewest_pollers * INVOCATIONS_PER_POLLER,
+            maximum=most_pollers * INVOCATIONS_PER_POLLER,
+            growth_per_second=PROVISIONED_GROWTH_PER_SECOND,
+            idle_pollers=fewest_pollers,
+            floor=fewest_pollers * INVOCATIONS_PER_POLLER,
+            reduce_on_error=reduce_on_error,
+        )
+    else:
+        policy = ScalingPolicy(
+            initial=written.initial,
+            maximum=written.maximum if most is None else most,
+            growth_per_second=written.growth_per_second,
+            idle_pollers=written.idle_pollers if most is None else min(written.initial, most),
+            floor=written.floor,
+            reduce_on_error=reduce_on_error,
+        )
+    return (
+        policy if function_concurrency is None else replace(policy, maximum=min(policy.maximum, function_concurrency))
+    )

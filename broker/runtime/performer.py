@@ -1,0 +1,149 @@
+"""Performs what a queue consumer decided, and reports how it ended."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import assert_never
+from uuid import UUID, uuid5
+
+from anyio import move_on_after
+
+from broker.core.events import (
+    ChangeVisibility,
+    Delete,
+    Deleted,
+    Describe,
+    Described,
+    DescribeFailed,
+    Fetch,
+    Fetched,
+    FetchFailed,
+    Finished,
+    Invoke,
+    QueueAction,
+    QueueEvent,
+    Returned,
+    Tell,
+    VisibilityChanged,
+)
+from broker.core.payload import queue_event
+from broker.errors import SourceError
+from broker.model.invocation import Invocation, TimedOut
+from broker.model.observation import Observation
+from broker.model.record import Failure, Record
+from broker.ports import Executor, QueueSource
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """What every invocation of one mapping says of its function."""
+
+    function_name: str
+    function_arn: str
+    function_version: str = "$LATEST"
+    memory_limit_in_mb: int = 128
+    timeout_seconds: float = 3.0
+
+
+class QueuePerformer:
+    """One mapping's hands: its queue, its executor, its observers."""
+
+    def __init__(
+        self,
+        *,
+        source: QueueSource,
+        executor: Executor,
+        target: Target,
+        run_id: UUID,
+        chance: Callable[[], float],
+        observe: Callable[[Observation], None],
+        fifo: bool = False,
+        settlement_seconds: float = 30.0,
+    ) -> None:
+        """`run_id` makes the ids of this run unique; `chance` draws jitter from [0, 1)."""
+        self._source = source
+        self._executor = executor
+        self._target = target
+        self._run_id = run_id
+        self._chance = chance
+        self._observe = observe
+        self._fifo = fifo
+        self._settlement_seconds = settlement_seconds
+
+    def tell(self, action: Tell) -> None:
+        """Says to the observers what happened."""
+        self._observe(action.observation)
+
+    async def perform(self, action: QueueAction, report: Callable[[QueueEvent], None]) -> None:
+        """Performs one action and reports its answer."""
+        match action:
+            case Fetch():
+                report(await self._fetch(action))
+            case Invoke():
+                await self._invoke(action, report)
+            case Delete():
+                failures = await self._settle(action.records, lambda: self._source.delete(action.records))
+                report(Deleted(number=action.number, failures=failures, chance=self._chance()))
+            case ChangeVisibility():
+                failures = await self._settle(action.records, lambda: self._change_visibility(action))
+                report(VisibilityChanged(number=action.number, failures=failures))
+            case Describe():
+                report(await self._describe())
+            case Tell():
+                self.tell(action)
+            case _:
+                assert_never(action)
+
+    async def _fetch(self, fetch: Fetch) -> QueueEvent:
+        try:
+            records = await self._source.receive(
+                maximum_count=fetch.maximum_count,
+                wait_seconds=fetch.wait_seconds,
+                visibility_timeout_seconds=fetch.visibility_timeout_seconds,
+                attempt_id=self._identifier("receive", fetch.attempt_number) if self._fifo else None,
+            )
+        except SourceError as error:
+            return FetchFailed(number=fetch.number, problem=str(error), chance=self._chance())
+        return Fetched(number=fetch.number, records=records)
+
+    async def _describe(self) -> QueueEvent:
+        try:
+            return Described(attributes=await self._source.describe())
+        except SourceError as error:
+            return DescribeFailed(problem=str(error), chance=self._chance())
+
+    async def _invoke(self, invoke: Invoke, report: Callable[[QueueEvent], None]) -> None:
+        number, target = invoke.batch.number, self._target
+        invocation = Invocation(
+            request_id=self._identifier("batch", number),
+            payload=queue_event(invoke.batch),
+            function_name=target.function_name,
+            function_arn=target.function_arn,
+            function_version=target.function_version,
+            memory_limit_in_mb=target.memory_limit_in_mb,
+            timeout_seconds=target.timeout_seconds,
+        )
+        result = await self._executor.invoke(invocation)
+        report(Finished(number=number, result=result, chance=self._chance()))
+        if isinstance(result, TimedOut) and result.wait_returned:
+            await result.wait_returned()
+            report(Returned(number=number))
+
+    def _identifier(self, kind: str, number: int) -> str:
+        return str(uuid5(self._run_id, f"{kind}/{number}"))
+
+    async def _change_visibility(self, change: ChangeVisibility) -> Mapping[str, Failure]:
+        return await self._source.change_visibility(
+            change.records, visibility_timeout_seconds=change.visibility_timeout_seconds
+        )
+
+    async def _settle(
+        self, records: Sequence[Record], call: Callable[[], Awaitable[Mapping[str, Failure]]]
+    ) -> Mapping[str, Failure]:
+        """Makes a call that cancellation does not interrupt but time does."""
+        failure = Failure(code="TimedOut", message=f"no answer within {self._settlement_seconds:g} s")
+        with move_on_after(self._settlement_seconds, shield=True):
+            try:
+                return await call()
+            except SourceError as error:
+                failure = Failure(code=error.code or "SourceError", message=str(error))
+        return {record.identifier: failure for record in records}
