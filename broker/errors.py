@@ -80,3 +80,7 @@ class ListenerError(BrokerError):
 
 class CommandError(BrokerError):
     """A command lacks something around it: an emulator, a running daemon, a file that can be read."""
+
+
+class VirtualTimeStalled(BrokerError):  # noqa: N818 - what has happened
+    """Under virtual time every task waits for something that cannot happen: a test would hang."""
