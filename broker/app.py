@@ -1,4 +1,4 @@
-"""`Broker`: the composition root. What strangers wrote becomes policies, sources and executors here, and nowhere else."""
+"""`Broker`: the composition root, where what strangers wrote becomes policies, sources and executors."""
 
 import random
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
@@ -215,14 +215,17 @@ class Broker:
         around, concurrency = self._surroundings, function.reserved_concurrent_executions
         if function.url is not None:
             return await stack.enter_async_context(HttpExecutor(url=function.url, concurrency=concurrency))
-        handler = function.callable
-        if isinstance(handler, str):
-            path = f"Functions[{list(self._functions).index(function.function_name)}].Callable"
-            handler = load_callable(handler, folders=around.folders, path=path)
+        handler = self._handler(function)
         if isolation == "process":
             name = function.callable if isinstance(function.callable, str) else name_of(handler)
             return ProcessExecutor(name=name, folders=around.folders, clock=around.clock, concurrency=concurrency)
         return InProcessExecutor(handler=handler, clock=around.clock, concurrency=concurrency, run_sync=around.run_sync)
+
+    def _handler(self, function: Function) -> Callable[..., Any]:
+        if callable(function.callable):
+            return function.callable
+        path = f"Functions[{list(self._functions).index(function.function_name)}].Callable"
+        return load_callable(str(function.callable), folders=self._surroundings.folders, path=path)
 
     def _plan(self, mapping: EventSourceMapping, executor: Executor, clients: Clients) -> MappingPlan:
         around, function = self._surroundings, self._functions[mapping.function.name]

@@ -1,36 +1,19 @@
 """Drives one consumer: one inbox, events in, actions out."""
 
-from collections.abc import Callable
 from math import inf
-from typing import Protocol
 
 from anyio import WouldBlock, create_memory_object_stream, create_task_group, move_on_after
 
-from broker.core.events import QueueAction, QueueEvent, Stopping, Tell, Woke
+from broker.core.events import QueueEvent, Stopping, Tell, Woke
+from broker.core.queue_consumer import QueueConsumer
 from broker.ports import Clock
-
-
-class Consumer(Protocol):
-    """What decides."""
-
-    @property
-    def deadline(self) -> float | None: ...
-    @property
-    def finished(self) -> bool: ...
-    def handle(self, event: QueueEvent, now: float) -> list[QueueAction]: ...
-
-
-class Performer(Protocol):
-    """What does."""
-
-    async def perform(self, action: QueueAction, report: Callable[[QueueEvent], None]) -> None: ...
-    def tell(self, action: Tell) -> None: ...
+from broker.runtime.performer import QueuePerformer
 
 
 class Driver:
     """Runs a consumer until it has finished."""
 
-    def __init__(self, *, consumer: Consumer, performer: Performer, clock: Clock) -> None:
+    def __init__(self, *, consumer: QueueConsumer, performer: QueuePerformer, clock: Clock) -> None:
         self._consumer = consumer
         self._performer = performer
         self._clock = clock

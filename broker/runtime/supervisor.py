@@ -12,7 +12,7 @@ from broker.core.retry import Backoff
 from broker.errors import BrokerError
 from broker.model.observation import MappingFailed, MappingStateChanged, Observation, SourceProblem
 from broker.model.reference import EventSourceKind
-from broker.model.status import MappingStatus, QueueStatistics
+from broker.model.status import MappingStatus
 from broker.ports import Clock, QueueSource
 from broker.runtime.driver import Driver
 from broker.runtime.performer import QueuePerformer
