@@ -29,6 +29,8 @@ which jumps when all tasks are blocked.
 
 import asyncio
 import contextlib
+import contextvars
+import math
 import selectors
 import threading
 import time
@@ -42,6 +44,9 @@ from broker.errors import VirtualTimeStalled
 
 EPOCH = 1_767_225_600.0
 """What `VirtualClock` calls the beginning: 2026-01-01T00:00:00Z. Whole, so that halves and quarters stay exact."""
+
+RESOLUTION_SECONDS = 2.0**-23
+"""Timers closer together fire together. asyncio adds it to the time and must see a sum: for 34 years."""
 
 BackendName = Literal["asyncio", "trio"]
 
@@ -101,10 +106,23 @@ class VirtualEventLoop(asyncio.SelectorEventLoop):
         self._virtual = _VirtualSelector()
         self._sleepers: set[threading.Event] = set()
         super().__init__(self._virtual)
+        self._clock_resolution = RESOLUTION_SECONDS
 
     def time(self) -> float:
         """Virtual seconds since the loop was made."""
         return self._virtual.now
+
+    def call_at(
+        self,
+        when: float,
+        callback: Callable[[*_Arguments], object],
+        *args: *_Arguments,
+        context: contextvars.Context | None = None,
+    ) -> asyncio.TimerHandle:
+        """As asyncio's, but an instant that never comes is not waited for: `anyio.sleep_forever` sets such a timer."""
+        if when == math.inf:
+            return asyncio.TimerHandle(when, callback, args, self, context)
+        return super().call_at(when, callback, *args, context=context)
 
     def hold(self) -> None:
         """Time stands still until `release` was called as often."""
