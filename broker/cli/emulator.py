@@ -7,7 +7,7 @@ import shutil
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,7 +29,7 @@ LOG_LINES_SHOWN = 5
 HOW_TO_HAVE_ONE = (
     "no AWS emulator found: `broker dev` runs ministack as a child process. Install it apart from the broker, because "
     "it pins other versions of the same libraries: `pipx install ministack`, or `python -m venv .venvs/emulator` and "
-    "`.venvs/emulator/bin/pip install ministack`; or name a command with --emulator"
+    "`.venvs/emulator/bin/pip install ministack`; or name a command as BROKER_DEV__EMULATOR_COMMAND"
 )
 
 FORGOTTEN_VARIABLES = (
@@ -82,13 +82,13 @@ class Emulator:
             os.environ[name] = ",".join(filter(None, (os.environ.get(name), HOST)))
 
 
-def find_command(setting: str | None) -> list[str]:
+def find_command(setting: Sequence[str] | None) -> list[str]:
     """The emulator's command: as set, else installed beside the broker, else on PATH, else importable.
 
     Raises `CommandError`, which says how to have one.
     """
     if setting:
-        return shlex.split(setting)
+        return list(setting)
     beside = Path(".venvs/emulator"), Path(sys.prefix).parent / "emulator"
     for environment in beside:
         command = environment / "bin" / "ministack"
@@ -121,7 +121,7 @@ async def running_emulator(
 
 async def _start(command: list[str], log: Path, environment: Mapping[str, str]) -> Process:
     if shutil.which(command[0]) is None:
-        raise CommandError(f"the emulator's command was not found: {command[0]}")
+        raise CommandError(f"the emulator's command was not found: {command[0]}; correct Broker.Dev.EmulatorCommand")
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("wb") as output:
         return await anyio.open_process(

@@ -15,11 +15,9 @@ class ExitCode(IntEnum):
     OK = 0
     """Done; also after a drain."""
     WORLD = 1
-    """Something around the broker failed: a port, a service, an account."""
+    """Something around the broker failed: a port, a service, an account; or the broker itself."""
     USER = 2
     """A mistake in what the user wrote."""
-    BUG = 70
-    """A bug of the broker: EX_SOFTWARE of sysexits.h."""
 
 
 def broker_errors(error: BaseException) -> list[BrokerError] | None:

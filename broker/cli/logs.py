@@ -14,14 +14,15 @@ import structlog
 PINNED_LOGGERS = ("botocore", "aiobotocore", "aiohttp", "boto3", "urllib3", "s3transfer")
 """Loggers of libraries that carry what passes through the broker."""
 
-LogFormat = Literal["json", "console"]
-LogLevel = Literal["debug", "info", "warning", "error"]
+LogFormat = Literal["auto", "console", "json"]
+"""`auto` is `console` where a person reads and `json` where a machine does."""
+LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
 
 
 def configure_logging(*, log_format: LogFormat, level: LogLevel, stream: TextIO | None = None) -> None:
     """Sends all logs of the process to `stream` (standard error where there is none)."""
     target = stream or sys.stderr
-    threshold = logging.getLevelNamesMapping()[level.upper()]
+    threshold = logging.getLevelNamesMapping()[level]
     formatter = structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=_common(),
         processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *_rendering(log_format, target)],
@@ -40,9 +41,9 @@ def configure_logging(*, log_format: LogFormat, level: LogLevel, stream: TextIO 
     )
 
 
-def default_format(stream: TextIO) -> LogFormat:
-    """Console where a person reads, JSON where a machine does."""
-    return "console" if stream.isatty() else "json"
+def is_for_people(log_format: LogFormat, stream: TextIO) -> bool:
+    """Whether a person reads the logs."""
+    return log_format == "console" or (log_format == "auto" and stream.isatty())
 
 
 def _common() -> list[structlog.typing.Processor]:
@@ -55,6 +56,8 @@ def _common() -> list[structlog.typing.Processor]:
 
 def _rendering(log_format: LogFormat, stream: TextIO) -> list[structlog.typing.Processor]:
     match log_format:
+        case "auto":
+            return _rendering("console" if is_for_people(log_format, stream) else "json", stream)
         case "json":
             return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(serializer=_dumps)]
         case "console":

@@ -81,9 +81,12 @@ async def test_the_status_is_refused_to_a_rebound_name_but_probes_are_not(url: s
 
 async def test_the_health_listener_does_not_show_the_status(broker: OneMapping) -> None:
     application = health_application(broker)
-    async with HttpListener(host="127.0.0.1", port=0, application=application, setting="Health.Listen") as listener:
-        async with aiohttp.ClientSession() as session, session.get(f"{listener.url}/status") as answer:
-            assert answer.status == 404
+    async with (
+        HttpListener(host="127.0.0.1", port=0, application=application, setting="Health.Listen") as listener,
+        aiohttp.ClientSession() as session,
+        session.get(f"{listener.url}/status") as answer,
+    ):
+        assert answer.status == 404
 
 
 async def test_a_port_in_use_names_the_setting_and_what_to_do(broker: OneMapping) -> None:

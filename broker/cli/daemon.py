@@ -1,0 +1,70 @@
+"""What `broker run` and `broker dev` have in common: logs, listeners, and the way to the handlers' modules."""
+
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TextIO
+
+import structlog
+
+from broker.api.health import Reporting
+from broker.api.listener import HttpListener, control_plane_application, health_application
+from broker.app import Surroundings
+from broker.cli.logs import configure_logging
+from broker.config import identity_of
+from broker.model.mapping import EventSourceMapping
+from broker.model.settings import BrokerSettings
+from broker.observability.logging import LogObserver
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listeners:
+    """Where the broker answers."""
+
+    control_plane_url: str
+    health_url: str
+
+
+def log_observer(
+    settings: BrokerSettings, mappings: Iterable[EventSourceMapping] = (), *, stream: TextIO | None = None
+) -> LogObserver:
+    """Configures the process's logs and returns the observer that writes them, with the names of the mappings."""
+    configure_logging(log_format=settings.log_format, level=settings.log_level, stream=stream)
+    names = {
+        identity_of(mapping): {"function": mapping.function.qualified_name, "queue": mapping.source.resource}
+        for mapping in mappings
+    }
+
+    def describe(uuid: str) -> Mapping[str, str]:
+        return names.get(uuid, {})
+
+    return LogObserver(structlog.get_logger("broker"), describe=describe)
+
+
+@asynccontextmanager
+async def listening(broker: Reporting, settings: BrokerSettings) -> AsyncIterator[Listeners]:
+    """Opens the control plane and the health listener. Raises `ListenerError`."""
+    host, port = settings.control_plane.address
+    health_host, health_port = settings.health.address
+    control_plane = HttpListener(
+        host=host,
+        port=port,
+        application=control_plane_application(broker, host=host),
+        setting="ControlPlane.Listen",
+        variable="BROKER_CONTROL_PLANE__LISTEN",
+    )
+    health = HttpListener(
+        host=health_host,
+        port=health_port,
+        application=health_application(broker),
+        setting="Health.Listen",
+        variable="BROKER_HEALTH__LISTEN",
+    )
+    async with control_plane, health:
+        yield Listeners(control_plane_url=control_plane.url, health_url=health.url)
+
+
+def surroundings() -> Surroundings:
+    """Lets `Callable: "app:handler"` mean the module `app` of the current folder, as `python -m` would."""
+    return Surroundings(folders=(Path.cwd(),))

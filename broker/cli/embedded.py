@@ -1,0 +1,54 @@
+"""What `broker dev` sets up around a broker: the emulator, the environment that leads to it, a log file, a title."""
+
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
+
+from rich.console import Console
+
+from broker.app import FALLBACK_REGION, UNKNOWN_ACCOUNT
+from broker.cli.daemon import Listeners, log_observer
+from broker.cli.emulator import Emulator, find_command, running_emulator
+from broker.cli.progress import Progress
+from broker.model.mapping import EventSourceMapping
+from broker.model.settings import BrokerSettings
+from broker.observability.logging import LogObserver
+
+LOG_NAME = "broker.log"
+
+
+@asynccontextmanager
+async def embedded_emulator(
+    settings: BrokerSettings, mappings: Sequence[EventSourceMapping], *, port: int
+) -> AsyncIterator[Emulator]:
+    """Runs an emulator of the mappings' account and region, and points this process at it. Raises `CommandError`."""
+    first = mappings[0].source if mappings else None
+    account_id = settings.account_id or (first.account if first else UNKNOWN_ACCOUNT)
+    region = settings.region or (first.region if first else FALLBACK_REGION)
+    command = find_command(settings.dev.emulator_command)
+    folder = settings.data_folder
+    async with running_emulator(command, folder=folder, account_id=account_id, region=region, port=port) as emulator:
+        emulator.enter_environment()
+        yield emulator
+
+
+@contextmanager
+def logging_to_file(settings: BrokerSettings, mappings: Sequence[EventSourceMapping]) -> Iterator[LogObserver]:
+    """Sends the logs to a file of the data folder: the screen belongs to the view."""
+    settings.data_folder.mkdir(parents=True, exist_ok=True)
+    with (settings.data_folder / LOG_NAME).open("w", encoding="utf-8") as stream:
+        yield log_observer(settings, mappings, stream=stream)
+
+
+def progress_on(screen: Console, queues: Mapping[str, str]) -> Progress:
+    """Counts for the view, with the queues' names by the mapping's UUID; without a terminal it says what is notable."""
+
+    def say(line: str) -> None:
+        if not screen.is_terminal:
+            screen.print(line, markup=False)
+
+    return Progress(queues, say=say)
+
+
+def title_of(emulator: Emulator, listeners: Listeners) -> str:
+    """The first line."""
+    return f"broker dev · emulator {emulator.url} · status {listeners.control_plane_url}"

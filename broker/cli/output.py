@@ -1,0 +1,97 @@
+"""What people and machines read on standard output: tables on a terminal, plain columns elsewhere, JSON when asked."""
+
+import shutil
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import click
+import orjson
+from rich.console import Console
+from rich.table import Table
+
+OutputFormat = Literal["table", "json"]
+
+PLAIN_WIDTH = 80
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Column:
+    """One column of a table."""
+
+    title: str
+    number: bool = False
+    """Aligned to the right."""
+    folds: bool = False
+    """Long text continues on the next line instead of being cut."""
+
+
+output_option = click.option(
+    "--output",
+    type=click.Choice(["table", "json"]),
+    default="table",
+    show_default=True,
+    help="A table for people, JSON for machines.",
+)
+
+
+def console() -> Console:
+    """Standard output; colour only on a terminal."""
+    return Console(highlight=False, soft_wrap=not sys.stdout.isatty())
+
+
+def print_json(value: Any) -> None:
+    """One JSON document, indented."""
+    click.echo(orjson.dumps(value, option=orjson.OPT_INDENT_2).decode())
+
+
+def print_lines(*lines: str) -> None:
+    """Lines for people."""
+    for line in lines:
+        click.echo(line)
+
+
+def print_table(columns: Sequence[Column], rows: Sequence[Sequence[object]]) -> None:
+    """A table that fits the terminal; without one, columns of full width that tools can cut."""
+    texts = [[str(cell) for cell in row] for row in rows]
+    if sys.stdout.isatty():
+        console().print(rich_table(columns, texts))
+    else:
+        for line in plain_lines(columns, texts):
+            click.echo(line)
+
+
+def rich_table(columns: Sequence[Column], rows: Sequence[Sequence[str]], *, styles: Sequence[str] = ()) -> Table:
+    """Columns without lines between them; nothing wider than the terminal."""
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    for column in columns:
+        justify: Literal["left", "right"] = "right" if column.number else "left"
+        overflow: Literal["fold", "ellipsis"] = "fold" if column.folds else "ellipsis"
+        table.add_column(column.title, justify=justify, overflow=overflow, no_wrap=not column.folds)
+    for position, row in enumerate(rows):
+        table.add_row(*map(_literal, row), style=styles[position] if position < len(styles) else None)
+    return table
+
+
+def plain_lines(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> list[str]:
+    """The same as lines of text."""
+    titles = [column.title for column in columns]
+    widths = [max(map(len, cells)) for cells in zip(titles, *rows, strict=True)]
+    return [
+        "  ".join(
+            cell.rjust(width) if column.number else cell.ljust(width)
+            for column, cell, width in zip(columns, row, widths, strict=True)
+        ).rstrip()
+        for row in (titles, *rows)
+    ]
+
+
+def terminal_height() -> int:
+    """Lines of the terminal."""
+    return shutil.get_terminal_size((PLAIN_WIDTH, 24)).lines
+
+
+def _literal(text: str) -> str:
+    """Text in which rich finds no markup."""
+    return text.replace("[", r"\[")
