@@ -9,8 +9,7 @@ length, and nothing of it where it may repeat the request (signature errors prin
 included).
 """
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, NamedTuple
@@ -215,13 +214,20 @@ def credentials_missing(call: Call) -> SourceError:
     return _fault(call, "NoCredentialsError", _NO_CREDENTIALS)
 
 
-@contextmanager
-def translated(call: Call) -> Iterator[None]:
-    """Turns what botocore raises inside into `SourceError`."""
-    try:
-        yield
-    except (botocore_errors.ClientError, botocore_errors.BotoCoreError) as error:
-        raise botocore_fault(call, error) from error
+class translated:  # noqa: N801 - reads as a verb
+    """Turns what botocore raises inside into `SourceError`: `with translated(call): …`."""
+
+    __slots__ = ("_call",)
+
+    def __init__(self, call: Call) -> None:
+        self._call = call
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        if isinstance(error, botocore_errors.ClientError | botocore_errors.BotoCoreError):
+            raise botocore_fault(self._call, error) from error
 
 
 def botocore_fault(call: Call, error: Exception) -> SourceError:
