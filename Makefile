@@ -1,26 +1,24 @@
-# Every task sets up what it needs: `make demo`, `make test`, `make check`.
-SHELL := /bin/bash
+# Every task sets up what it needs. PYTHON names another interpreter, ARGS are passed on.
 .DEFAULT_GOAL := help
-PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3 python; do \
-	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
 DEV := .venvs/dev
 EMULATOR := .venvs/emulator
 BIN := $(DEV)/bin
 
 help: ## what there is
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1	/' | expand -t 26
+	@sed -nE 's/^([a-z-]+):.*## /  make \1	/p' $(MAKEFILE_LIST) | expand -t 26
 
 $(DEV)/.ready: pyproject.toml
-	@deploy/make-venv "$(PYTHON)" $(DEV) -e '.[test,check]'
+	@deploy/make-venv $(DEV) -e '.[test,check]'
 
 $(EMULATOR)/.ready: deploy/emulator-requirements.txt
-	@deploy/make-venv "$(PYTHON)" $(EMULATOR) -r deploy/emulator-requirements.txt
+	@deploy/make-venv $(EMULATOR) -r deploy/emulator-requirements.txt
 
-demo: $(DEV)/.ready $(EMULATOR)/.ready ## watch the broker at work: an embedded emulator, two queues, orders that fail (ARGS="--seconds 20")
+demo: $(DEV)/.ready $(EMULATOR)/.ready ## the broker at work: an emulator, two queues, orders that fail (ARGS="--seconds 20")
 	@$(BIN)/broker dev $(ARGS)
 
-fix: $(DEV)/.ready ## format and mend what can be mended
-	@$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format --quiet .
+fix: $(DEV)/.ready ## format, and mend what can be mended
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
 
 check: $(DEV)/.ready ## ruff, mypy, import-linter
 	$(BIN)/ruff check .
@@ -34,18 +32,25 @@ test: $(DEV)/.ready $(EMULATOR)/.ready ## everything that needs no container
 test-all: $(DEV)/.ready $(EMULATOR)/.ready ## with the long proofs
 	$(BIN)/python -m pytest -n 2 -m "not containers" $(ARGS)
 
-test-integration: $(DEV)/.ready $(EMULATOR)/.ready ## real protocols in containers (skips, with the reason, without an engine)
+test-integration: $(DEV)/.ready $(EMULATOR)/.ready ## real protocols in containers (without an engine it skips, and says so)
 	$(BIN)/python -m pytest -m containers $(ARGS)
 
-test-mutants: $(DEV)/.ready ## each kept bug is applied; a named test must fail
-	$(BIN)/python -m tests.mutants
+test-mutants: $(DEV)/.ready ## each kept bug is put back; the test that is named after it must fail
+	$(BIN)/python -m tests.mutants $(ARGS)
 
-coverage: $(DEV)/.ready $(EMULATOR)/.ready ## the gates: 100 % of branches in model and core, 90 % elsewhere
-	$(BIN)/python -m pytest -n 2 -m "not slow and not containers" --cov --cov-report= $(ARGS)
+coverage: ## the tests with coverage, then its gates
+	$(MAKE) test ARGS="--cov --cov-report= $(ARGS)"
+	$(MAKE) coverage-report
+
+coverage-report: $(DEV)/.ready ## the gates: every branch of model and core, 90 % elsewhere
 	$(BIN)/coverage report --include='broker/model/*,broker/core/*' --fail-under=100
 	$(BIN)/coverage report --omit='broker/model/*,broker/core/*' --fail-under=90
 
-bench: $(DEV)/.ready ## ratios against a plain aiobotocore loop, measured in one run
+bench: $(DEV)/.ready ## ratios against a plain aiobotocore loop, measured in one run (ARGS=--quick)
 	$(BIN)/python -m tests.benchmarks $(ARGS)
 
-.PHONY: help demo fix check test test-all test-integration test-mutants coverage bench
+clean: ## remove all that these tasks made, the virtual environments too
+	rm -rf .venvs .broker build dist .coverage* .hypothesis .*_cache
+	find broker tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.PHONY: help demo fix check test test-all test-integration test-mutants coverage coverage-report bench clean
