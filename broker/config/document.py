@@ -110,7 +110,7 @@ def parse(text: str, *, name: str) -> Document:
         raise ConfigurationError([_malformed(error, name)]) from error
     except RecursionError:
         raise ConfigurationError(f"{name}: the file is nested too deeply") from None
-    if root is None:
+    if root is None or root.tag == _NULL:
         raise ConfigurationError(f"{name}: the file is empty: write at least EventSourceMappings and Functions")
     return _Builder(name).document(root)
 

@@ -11,7 +11,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field, ValidationInfo, field_validator
 
 from broker.model.invocation import PAYLOAD_LIMIT_BYTES
-from broker.model.written import Written, wrong
+from broker.model.written import Written, wrong_as_a_whole
 
 MAXIMUM_VISIBILITY_SECONDS = 43_200
 """SQS hides a message for at most 12 hours."""
@@ -36,7 +36,9 @@ class Backoff(Written):
     @classmethod
     def _check_order(cls, value: float, info: ValidationInfo) -> float:
         if value < info.data.get("base_seconds", 0.0):
-            raise wrong(f"MaximumSeconds ({value:g}) is less than BaseSeconds ({info.data['base_seconds']:g})")
+            raise wrong_as_a_whole(
+                f"MaximumSeconds ({value:g}) is less than BaseSeconds ({info.data['base_seconds']:g})"
+            )
         return value
 
 
@@ -67,7 +69,7 @@ class Scaling(Written):
     """How many batches are in flight at once, while `ScalingConfig` and `ProvisionedPollerConfig` say nothing else."""
 
     initial: Annotated[int, Field(ge=1)] = 5
-    """Concurrent invocations at the start and with little traffic."""
+    """Concurrent invocations at the start and with little traffic; never more than `Maximum`."""
     maximum: Annotated[int, Field(ge=1)] = 1250
     """Concurrent invocations at most."""
     growth_per_second: Annotated[float, Field(gt=0)] = 5.0
@@ -75,21 +77,7 @@ class Scaling(Written):
     idle_pollers: Annotated[int, Field(ge=1)] = 2
     """Long polls that stay out while the queue is empty."""
     floor: Annotated[int, Field(ge=1)] = 2
-    """Failures reduce the concurrency no further than to this (to 1 while every invocation fails)."""
-
-    @field_validator("maximum")
-    @classmethod
-    def _check_maximum(cls, value: int, info: ValidationInfo) -> int:
-        if value < info.data.get("initial", 1):
-            raise wrong(f"Maximum ({value}) is less than Initial ({info.data['initial']})")
-        return value
-
-    @field_validator("floor")
-    @classmethod
-    def _check_floor(cls, value: int, info: ValidationInfo) -> int:
-        if value > info.data.get("maximum", value):
-            raise wrong(f"Floor ({value}) is more than Maximum ({info.data['maximum']})")
-        return value
+    """Throttles reduce the concurrency no further than to this, and function errors to 1; never more than `Maximum`."""
 
 
 class Extensions(Written):

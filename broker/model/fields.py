@@ -10,6 +10,7 @@ from broker.model.written import Written
 
 BOTOCORE_VERSION = "1.43.117"
 """The version whose service model the tables were last compared with."""
+_AS_ON_AWS = "For other kinds of event source; AWS refuses it for SQS too."
 _NOT_ON_FIFO = "MaximumBatchingWindowInSeconds"
 
 
@@ -74,7 +75,8 @@ def _rows(model: type[Written], stored: Sequence[frozenset[str]]) -> Iterator[Fi
         classes = tuple(FieldClass.STORED if alias in names else FieldClass.HONOURED for names in stored)
         yield FieldRow(name=alias, classes=classes, note=" ".join((field.description or "").split()))
     for alias, reason in model.refused.items():
-        yield FieldRow(name=alias, classes=(FieldClass.REFUSED,) * len(stored), note=reason)
+        note = _AS_ON_AWS if reason.startswith("Unsupported") else reason
+        yield FieldRow(name=alias, classes=(FieldClass.REFUSED,) * len(stored), note=note)
 
 
 def _without_window(row: FieldRow) -> FieldRow:

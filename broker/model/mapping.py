@@ -246,9 +246,7 @@ class EventSourceMapping(Written):
     def _check_filter_count(cls, value: FilterCriteria, info: ValidationInfo) -> FilterCriteria:
         extensions: Extensions = info.data.get("broker", Extensions())
         if (count := len(value.filters)) > (quota := extensions.filter_quota):
-            raise wrong(
-                f"{count} filters are more than {quota}: Broker.FilterQuota allows up to 10, as AWS's quota does"
-            )
+            raise wrong(f"{count} filters are more than {quota}: Broker.FilterQuota allows up to 10, as AWS does")
         return value
 
     @field_validator("provisioned_poller_config")

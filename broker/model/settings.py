@@ -50,6 +50,12 @@ def _as_words(value: Any) -> Any:
 
 
 _ACCOUNT_ID = r"^[0-9]{12}$"
+_COMMAND_SCHEMA: dict[str, Any] = {
+    "type": ["array", "string"],
+    "items": {"type": "string"},
+    "minItems": 1,
+    "minLength": 1,
+}
 
 
 class Listener(Written):
@@ -82,7 +88,9 @@ class Health(Listener):
 class Dev(Written):
     """What `broker dev` uses."""
 
-    emulator_command: Annotated[tuple[str, ...], Field(min_length=1), BeforeValidator(_as_words)] | None = None
+    emulator_command: Annotated[Items[str] | None, BeforeValidator(_as_words), WithJsonSchema(_COMMAND_SCHEMA)] = Field(
+        default=None, min_length=1
+    )
     """The program that emulates AWS, with its arguments, as a list or as one text; found by itself if absent."""
 
 
@@ -112,7 +120,7 @@ class BrokerSettings(Written):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     """Less is not logged."""
     dev: Dev = Dev()
-    """What `broker dev` uses."""
+    """For `broker dev` only."""
 
     refused: ClassVar[Mapping[str, str]] = {
         name: f"{name} is not supported by this version: remove it" for name in ("CodeStore", "FileGeneration")
