@@ -19,6 +19,10 @@ PAYMENTS = QueuePlan(name="payments.fifo", visibility_timeout_seconds=2)
 FUNCTIONS = {ORDERS: "orders", PAYMENTS: "payments"}
 """Which function handles which queue."""
 PLANS = tuple(FUNCTIONS)
+ABOUT = (
+    "orders: every 10th fails always and is dead-lettered, every 7th fails once",
+    "payments.fifo: in order for each customer; test payments are filtered away",
+)
 
 HANDLER_SECONDS = 1
 """Time limit of the handlers; at most the queues' visibility timeout."""

@@ -32,7 +32,7 @@ async def demonstrate(settings: BrokerSettings, seconds: float | None, port: int
             async with listening(broker, settings) as listeners:
                 stage = Stage(
                     screen,
-                    title=title_of(emulator, listeners),
+                    title=[title_of(emulator, listeners), *demo.ABOUT],
                     broker=broker,
                     progress=progress,
                     queues=[(plan, queues) for plan in demo.PLANS],

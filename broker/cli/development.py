@@ -31,11 +31,15 @@ COLUMNS = (
     Column(title="still queued", number=True),
 )
 
+LONG_POLL_SECONDS = 2
+"""At most, so that a drain is short."""
+
 MadeQueues = list[tuple[QueuePlan, EmulatedQueues]]
 
 
 async def develop(configuration: Configuration, seconds: float | None, port: int) -> int:
     """Plays until `seconds` have passed or a signal comes, and returns the exit code."""
+    configuration = with_short_polls(configuration)
     settings, screen, mappings = configuration.broker, console(), configuration.event_source_mappings
     progress = progress_on(screen, {identity_of(mapping): mapping.source.resource for mapping in mappings})
     async with (
@@ -49,7 +53,7 @@ async def develop(configuration: Configuration, seconds: float | None, port: int
             async with listening(broker, settings) as listeners:
                 stage = Stage(
                     screen,
-                    title=title_of(emulator, listeners),
+                    title=[title_of(emulator, listeners), credentials_line(emulator)],
                     broker=broker,
                     progress=progress,
                     queues=queues,
@@ -59,6 +63,23 @@ async def develop(configuration: Configuration, seconds: float | None, port: int
         if code == 0:
             _conclude(mappings, progress, await stage.measure())
         return code
+
+
+def with_short_polls(configuration: Configuration) -> Configuration:
+    """The same mappings, whose receives return soon."""
+    return configuration.model_copy(
+        update={"event_source_mappings": tuple(map(_with_short_polls, configuration.event_source_mappings))}
+    )
+
+
+def _with_short_polls(mapping: EventSourceMapping) -> EventSourceMapping:
+    seconds = min(mapping.broker.long_poll_seconds, LONG_POLL_SECONDS)
+    return mapping.model_copy(update={"broker": mapping.broker.model_copy(update={"long_poll_seconds": seconds})})
+
+
+def credentials_line(emulator: Emulator) -> str:
+    """How other programs reach the queues."""
+    return f"send with AWS_ENDPOINT_URL={emulator.url} AWS_ACCESS_KEY_ID={emulator.account_id}"
 
 
 def queue_plan(configuration: Configuration, mapping: EventSourceMapping) -> QueuePlan:
@@ -72,7 +93,10 @@ def queue_plan(configuration: Configuration, mapping: EventSourceMapping) -> Que
 @asynccontextmanager
 async def _made_queues(configuration: Configuration, emulator: Emulator) -> AsyncIterator[MadeQueues]:
     """Makes each queue in the account and region of its ARN."""
-    made: MadeQueues = []
+    made: LONG_POLL_SECONDS = 2
+"""At most, so that a drain is short."""
+
+MadeQueues = []
     async with AsyncExitStack() as stack:
         for mapping in configuration.event_source_mappings:
             there = replace(emulator, account_id=mapping.source.account, region=mapping.source.region)

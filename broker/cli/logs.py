@@ -24,7 +24,7 @@ def configure_logging(*, log_format: LogFormat, level: LogLevel, stream: TextIO 
     target = stream or sys.stderr
     threshold = logging.getLevelNamesMapping()[level]
     formatter = structlog.stdlib.ProcessorFormatter(
-        foreign_pre_chain=_common(),
+        foreign_pre_chain=[*_common(), structlog.stdlib.add_logger_name],
         processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *_rendering(log_format, target)],
     )
     handler = logging.StreamHandler(target)

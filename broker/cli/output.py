@@ -63,12 +63,16 @@ def print_table(columns: Sequence[Column], rows: Sequence[Sequence[object]]) -> 
 
 
 def rich_table(columns: Sequence[Column], rows: Sequence[Sequence[str]], *, styles: Sequence[str] = ()) -> Table:
-    """Columns without lines between them; nothing wider than the terminal."""
+    """Columns without lines between them; where the terminal is narrow, text is cut and numbers are not."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    for column in columns:
-        justify: Literal["left", "right"] = "right" if column.number else "left"
-        overflow: Literal["fold", "ellipsis"] = "fold" if column.folds else "ellipsis"
-        table.add_column(column.title, justify=justify, overflow=overflow, no_wrap=not column.folds)
+    for column, width in zip(columns, _widths(columns, rows), strict=True):
+        table.add_column(
+            column.title,
+            justify="right" if column.number else "left",
+            overflow="fold" if column.folds else "ellipsis",
+            no_wrap=not column.folds,
+            min_width=width if column.number else None,
+        )
     for position, row in enumerate(rows):
         table.add_row(*map(_literal, row), style=styles[position] if position < len(styles) else None)
     return table
@@ -76,15 +80,18 @@ def rich_table(columns: Sequence[Column], rows: Sequence[Sequence[str]], *, styl
 
 def plain_lines(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> list[str]:
     """The same as lines of text."""
-    titles = [column.title for column in columns]
-    widths = [max(map(len, cells)) for cells in zip(titles, *rows, strict=True)]
+    widths = _widths(columns, rows)
     return [
         "  ".join(
             cell.rjust(width) if column.number else cell.ljust(width)
             for column, cell, width in zip(columns, row, widths, strict=True)
         ).rstrip()
-        for row in (titles, *rows)
+        for row in ([column.title for column in columns], *rows)
     ]
+
+
+def _widths(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> list[int]:
+    return [max(map(len, cells)) for cells in zip([column.title for column in columns], *rows, strict=True)]
 
 
 def terminal_height() -> int:

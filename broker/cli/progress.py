@@ -93,7 +93,7 @@ def _line_of_records(observation: Observation) -> str:
         case BatchSettled():
             return _settled(observation)
         case InvocationDeferred():
-            return f"batch {observation.batch} waits {observation.delay_seconds:.1f} s: {observation.reason}"
+            return f"batch {observation.batch} waits {observation.delay_seconds:.1f} s: {_words(observation.reason)}"
         case InvocationStuck():
             return f"batch {observation.batch} runs past its time limit and cannot be stopped"
         case RecordsLetGo():
@@ -129,5 +129,9 @@ def _line_of_mapping(observation: Observation) -> str:
 
 def _settled(batch: BatchSettled) -> str:
     retried = f", {batch.retried_count} to retry" if batch.retried_count else ""
-    why = f" ({batch.detail or batch.reason})" if batch.reason is not Reason.SUCCEEDED else ""
+    why = f" ({batch.detail or _words(batch.reason)})" if batch.reason is not Reason.SUCCEEDED else ""
     return f"batch {batch.batch}: {batch.acked_count} handled{retried}{why}"
+
+
+def _words(reason: Reason) -> str:
+    return reason.replace("_", " ")

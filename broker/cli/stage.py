@@ -50,7 +50,7 @@ class Stage:
         self,
         console: Console,
         *,
-        title: str,
+        title: Sequence[str],
         broker: Broker,
         progress: Progress,
         queues: Sequence[tuple[QueuePlan, EmulatedQueues]],

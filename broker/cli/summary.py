@@ -68,7 +68,7 @@ def adds_up(accounts: Sequence[Account]) -> bool:
 
 def sentences(accounts: Sequence[Account]) -> list[str]:
     """The equation, for all queues and for each that does not add up."""
-    lines = [f"{_equation(total(accounts))}: {'it adds up' if adds_up(accounts) else 'IT DOES NOT ADD UP'}"]
+    lines = [_equation(total(accounts)), "It adds up." if adds_up(accounts) else "IT DOES NOT ADD UP."]
     lines += [
         f"{account.queue}: {_equation(account)}: off by {account.missing:+d}" for account in accounts if account.missing
     ]

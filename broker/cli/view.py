@@ -17,15 +17,15 @@ from broker.model.status import MappingStatus
 REFRESHES_PER_SECOND = 4
 PLAIN_INTERVAL_SECONDS = 2.0
 EVENT_LINES = 8
-FIXED_LINES = 7
-"""Title, head of the table, blank lines, foot."""
+FIXED_LINES = 5
+"""Head of the table, blank lines, foot, and the line on which the cursor ends."""
 
 COLUMNS = (
     Column(title="queue"),
     Column(title="polled", number=True),
     Column(title="filtered", number=True),
     Column(title="batches", number=True),
-    Column(title="running", number=True),
+    Column(title="busy", number=True),
     Column(title="handled", number=True),
     Column(title="retried", number=True),
     Column(title="dead", number=True),
@@ -49,13 +49,13 @@ class View:
         self,
         console: Console,
         *,
-        title: str,
+        title: Sequence[str],
         statuses: Callable[[], Sequence[MappingStatus]],
         progress: Progress,
         depths: Mapping[str, Depths],
     ) -> None:
         self._console = console
-        self._title = title
+        self._title = [*title, ""]
         self._statuses = statuses
         self._progress = progress
         self._depths = depths
@@ -81,12 +81,11 @@ class View:
     def draw(self) -> Group:
         """The view as it is now, at most as high as the terminal."""
         rows = self._rows()
-        room = max(1, min(EVENT_LINES, terminal_height() - FIXED_LINES - len(rows)))
+        room = max(1, min(EVENT_LINES, terminal_height() - FIXED_LINES - len(self._title) - len(rows)))
         lines = list(islice(reversed(self._progress.lines), room))[::-1]
         styles = ["" if status.healthy else "red" for status in self._statuses()]
         return Group(
-            Text(self._title, style="bold", no_wrap=True, overflow="ellipsis"),
-            Text(),
+            *(Text(line, style="bold", no_wrap=True, overflow="ellipsis") for line in self._title),
             rich_table(COLUMNS, rows, styles=styles),
             Text(),
             *(Text(line, style="dim", no_wrap=True, overflow="ellipsis") for line in lines),
@@ -96,11 +95,14 @@ class View:
         )
 
     async def _run_plain(self) -> None:
-        self._console.print(self._title)
+        self._console.print(*self._title, sep="\n", markup=False)
+        shown: list[str] = []
         while not self._stopping.is_set():
             await self._pause(PLAIN_INTERVAL_SECONDS)
-            for line in plain_lines(COLUMNS, self._rows()):
-                self._console.print(line)
+            lines = plain_lines(COLUMNS, self._rows())
+            if lines != shown:
+                self._console.print(*lines, sep="\n", markup=False)
+            shown = lines
 
     async def _pause(self, seconds: float) -> None:
         with anyio.move_on_after(seconds):
