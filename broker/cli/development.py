@@ -93,10 +93,7 @@ def queue_plan(configuration: Configuration, mapping: EventSourceMapping) -> Que
 @asynccontextmanager
 async def _made_queues(configuration: Configuration, emulator: Emulator) -> AsyncIterator[MadeQueues]:
     """Makes each queue in the account and region of its ARN."""
-    made: LONG_POLL_SECONDS = 2
-"""At most, so that a drain is short."""
-
-MadeQueues = []
+    made: MadeQueues = []
     async with AsyncExitStack() as stack:
         for mapping in configuration.event_source_mappings:
             there = replace(emulator, account_id=mapping.source.account, region=mapping.source.region)
