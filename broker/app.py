@@ -18,7 +18,7 @@ from broker.core.queue_policy import queue_policy
 from broker.errors import ConfigurationError, Mistake, SourceError
 from broker.executors.http import HttpExecutor
 from broker.executors.in_process import InProcessExecutor, RunSync
-from broker.executors.loading import load_callable, name_of
+from broker.executors.loading import load_callable
 from broker.executors.process import ProcessExecutor
 from broker.model.arn import Arn
 from broker.model.function import Function
@@ -212,20 +212,19 @@ class Broker:
         return executors
 
     async def _open_executor(self, function: Function, isolation: str, stack: AsyncExitStack) -> Executor:
-        around, concurrency = self._surroundings, function.reserved_concurrent_executions
-        if function.url is not None:
-            return await stack.enter_async_context(HttpExecutor(url=function.url, concurrency=concurrency))
-        handler = self._handler(function)
+        around, concurrency, handler = self._surroundings, function.reserved_concurrent_executions, function.callable
+        if handler is None:
+            http = HttpExecutor(url=str(function.url), concurrency=concurrency)
+            return await stack.enter_async_context(http)
         if isolation == "process":
-            name = function.callable if isinstance(function.callable, str) else name_of(handler)
-            return ProcessExecutor(name=name, folders=around.folders, clock=around.clock, concurrency=concurrency)
+            child = ProcessExecutor(
+                handler=handler, clock=around.clock, concurrency=concurrency, folders=around.folders
+            )
+            return await stack.enter_async_context(child)
+        if isinstance(handler, str):
+            path = f"Functions[{list(self._functions).index(function.function_name)}].Callable"
+            handler = load_callable(handler, folders=around.folders, path=path)
         return InProcessExecutor(handler=handler, clock=around.clock, concurrency=concurrency, run_sync=around.run_sync)
-
-    def _handler(self, function: Function) -> Callable[..., Any]:
-        if callable(function.callable):
-            return function.callable
-        path = f"Functions[{list(self._functions).index(function.function_name)}].Callable"
-        return load_callable(str(function.callable), folders=self._surroundings.folders, path=path)
 
     def _plan(self, mapping: EventSourceMapping, executor: Executor, clients: Clients) -> MappingPlan:
         around, function = self._surroundings, self._functions[mapping.function.name]
