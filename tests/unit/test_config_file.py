@@ -90,16 +90,26 @@ EventSourceMappings:
         "broker.yaml:2:3: Broker.Logformat: there is no key 'Logformat' here; did you mean 'LogFormat'?",
         "broker.yaml:4:5: Functions[0]: a function needs exactly one of Callable and Url",
         "broker.yaml:5:5: Functions[0].Runtime: Runtime is not supported by this version: use Callable or Url",
-        "broker.yaml:6:5: Functions[0].Timeout: 1 validation error detected: Value '901' at 'timeout' failed to satisfy "
-        "constraint: Member must have value less than or equal to 900",
-        "broker.yaml:10:5: EventSourceMappings[0].BatchSize: Maximum batch window in seconds must be greater than 0 if "
-        "maximum batch size is greater than 10",
-        "broker.yaml:13:5: EventSourceMappings[1].BatchSise: there is no key 'BatchSise' here; did you mean "
-        "'BatchSize'?",
-        "broker.yaml:14:33: EventSourceMappings[1].FilterCriteria.Filters[0].Pattern: must be text: put it in quotes, "
-        '"3"',
-        "broker.yaml:15:5: EventSourceMappings[2].FunctionName: Function does not exist: 'ordrs' is not among "
-        "Functions; did you mean 'orders'?",
+        (
+            "broker.yaml:6:5: Functions[0].Timeout: 1 validation error detected: Value '901' at 'timeout' failed to "
+            "satisfy constraint: Member must have value less than or equal to 900"
+        ),
+        (
+            "broker.yaml:10:5: EventSourceMappings[0].BatchSize: Maximum batch window in seconds must be greater than "
+            "0 if maximum batch size is greater than 10"
+        ),
+        (
+            "broker.yaml:13:5: EventSourceMappings[1].BatchSise: there is no key 'BatchSise' here; did you mean "
+            "'BatchSize'?"
+        ),
+        (
+            "broker.yaml:14:33: EventSourceMappings[1].FilterCriteria.Filters[0].Pattern: must be text: put it in "
+            'quotes, "3"'
+        ),
+        (
+            "broker.yaml:15:5: EventSourceMappings[2].FunctionName: Function does not exist: 'ordrs' is not among "
+            "Functions; did you mean 'orders'?"
+        ),
     ]
 
 
@@ -168,18 +178,24 @@ def test_a_mistake_says_what_is_needed(tmp_path: Path, text: str, sentence: str)
         ),
         (
             "ScalingConfig: {MaximumConcurrency: 1}",
-            "1 validation error detected: Value '1' at 'scalingConfig.maximumConcurrency' failed to satisfy "
-            "constraint: Member must have value greater than or equal to 2",
+            (
+                "1 validation error detected: Value '1' at 'scalingConfig.maximumConcurrency' failed to satisfy "
+                "constraint: Member must have value greater than or equal to 2"
+            ),
         ),
         (
             "BatchSize: 10001",
-            "1 validation error detected: Value '10001' at 'batchSize' failed to satisfy constraint: "
-            "Member must have value less than or equal to 10000",
+            (
+                "1 validation error detected: Value '10001' at 'batchSize' failed to satisfy constraint: "
+                "Member must have value less than or equal to 10000"
+            ),
         ),
         (
             "FunctionResponseTypes: [All]",
-            "1 validation error detected: Value 'All' at 'functionResponseTypes.1.member' failed to satisfy "
-            "constraint: Member must satisfy enum value set: [ReportBatchItemFailures]",
+            (
+                "1 validation error detected: Value 'All' at 'functionResponseTypes.1.member' failed to satisfy "
+                "constraint: Member must satisfy enum value set: [ReportBatchItemFailures]"
+            ),
         ),
         (
             'FilterCriteria: {Filters: [{Pattern: \'{"body": "x"}\'}]}',
@@ -226,9 +242,11 @@ def of_mappings(folder: Path, *mappings: str, head: str = FUNCTIONS) -> list[str
 def test_a_mapping_that_exists_already_has_awss_words(tmp_path: Path) -> None:
     uuid = "14e0db71-5d35-4eb5-b481-8945cf9d10c2"
     assert of_mappings(tmp_path, f"{MAPPING}, UUID: {uuid}", MAPPING) == [
-        "broker.yaml:5:5: EventSourceMappings[1]: An event source mapping with SQS arn "
-        '(" arn:aws:sqs:eu-west-1:123456789012:orders ") and function (" orders ") already exists. '
-        f"Please update or delete the existing mapping with UUID {uuid}"
+        (
+            "broker.yaml:5:5: EventSourceMappings[1]: An event source mapping with SQS arn "
+            '(" arn:aws:sqs:eu-west-1:123456789012:orders ") and function (" orders ") already exists. '
+            f"Please update or delete the existing mapping with UUID {uuid}"
+        )
     ]
 
 

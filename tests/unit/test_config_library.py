@@ -56,8 +56,10 @@ def test_a_mistake_in_keyword_arguments_is_told_in_their_spelling() -> None:
 
 def test_awss_text_has_awss_spelling_whatever_was_written() -> None:
     assert mistakes(batch_size=0) == [
-        "batch_size: 1 validation error detected: Value '0' at 'batchSize' failed to satisfy constraint: "
-        "Member must have value greater than or equal to 1"
+        (
+            "batch_size: 1 validation error detected: Value '0' at 'batchSize' failed to satisfy constraint: "
+            "Member must have value greater than or equal to 1"
+        )
     ]
 
 
@@ -82,7 +84,7 @@ def test_functions_and_settings_are_made_of_keyword_arguments() -> None:
     assert parse_settings(account_id="123456789012").account_id == "123456789012"
     with pytest.raises(ConfigurationError, match="account_id: must be text: put it in quotes"):
         parse_settings(account_id=123456789012)
-    with pytest.raises(ConfigurationError, match="^runtime: Runtime is not supported by this version"):
+    with pytest.raises(ConfigurationError, match=r"^runtime: Runtime is not supported by this version"):
         parse_function(function_name="orders", runtime="python3.12", callable=print)
 
 

@@ -111,7 +111,8 @@ def test_a_mapping_lives_from_creation_to_deletion() -> None:
         state = transition(state, step, QUEUE)
         seen.append(str(state))
     assert seen == [
-        "Creating", "Enabled", "Disabling", "Disabled", "Enabling", "Enabled", "Updating", "Enabled", "Deleting", "Gone",
+        "Creating", "Enabled", "Disabling", "Disabled", "Enabling", "Enabled", "Updating", "Enabled", "Deleting",
+        "Gone",
     ]  # fmt: skip
 
 
