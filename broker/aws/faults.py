@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 import aiohttp
 from botocore import exceptions as botocore_errors
+from botocore.parsers import ResponseParserError
 
 from broker.errors import SourceError
 
@@ -154,9 +155,14 @@ _CLIENT_KINDS: tuple[tuple[type[BaseException], _Kind], ...] = (
     (botocore_errors.TokenRetrievalError, _LOGIN),
     (botocore_errors.CredentialRetrievalError, _CREDENTIALS),
     (botocore_errors.MetadataRetrievalError, _CREDENTIALS),
+    (OSError, _CREDENTIALS),
     (botocore_errors.BotoCoreError, _CONFIGURATION),
+    (ValueError, _CONFIGURATION),
 )
-"""What botocore raises without having asked the service."""
+"""What botocore raises without having asked the service: `OSError` for a credential process that does not start,
+`ValueError` for a malformed endpoint."""
+_GARBLED = (ResponseParserError, UnicodeDecodeError)
+_CLIENT_ERRORS = (botocore_errors.ClientError, botocore_errors.BotoCoreError, OSError, ValueError, *_GARBLED)
 
 
 class Refusal(NamedTuple):
@@ -215,7 +221,7 @@ def credentials_missing(call: Call) -> SourceError:
 
 
 class translated:  # noqa: N801 - reads as a verb
-    """Turns what botocore raises inside into `SourceError`: `with translated(call): …`."""
+    """Turns what botocore raises inside into `SourceError`: `with translated(call): …`, around nothing else."""
 
     __slots__ = ("_call",)
 
@@ -226,7 +232,7 @@ class translated:  # noqa: N801 - reads as a verb
         pass
 
     def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
-        if isinstance(error, botocore_errors.ClientError | botocore_errors.BotoCoreError):
+        if isinstance(error, _CLIENT_ERRORS):
             raise botocore_fault(self._call, error) from error
 
 
@@ -235,6 +241,8 @@ def botocore_fault(call: Call, error: Exception) -> SourceError:
     if isinstance(error, botocore_errors.ClientError):
         told = error.response.get("Error", {})
         return service_fault(call, Refusal(str(told.get("Code", "")), str(told.get("Message", ""))))
+    if isinstance(error, _GARBLED):
+        return unreadable_fault(call)
     code = type(error).__name__
     if kind := _TRANSPORT_KINDS.get(code):
         return _fault(call, code, kind, reason=_system_reason(error))

@@ -66,6 +66,11 @@ class JsonApi:
         """The path of the endpoint, quoted as the signature wants it."""
         return quote(urlsplit(self.endpoint_url).path, safe="/~") or "/"
 
+    @property
+    def url(self) -> str:
+        """Where requests go, with at least a slash for path."""
+        return self.endpoint_url if urlsplit(self.endpoint_url).path else f"{self.endpoint_url}/"
+
 
 class RequestSigner:
     """Makes the signed headers of requests to one service."""

@@ -62,7 +62,7 @@ class JsonEndpoint:
         self.api = api
         self.hand_over = HandOverClock()
         """When this endpoint sends what is read here."""
-        self._url = api.endpoint_url
+        self._url = api.url
         self._host = api.host
         self._http = http
         self._credentials = credentials

@@ -5,6 +5,7 @@ import ssl
 import aiohttp
 import pytest
 from botocore import exceptions as botocore_errors
+from botocore.parsers import ResponseParserError
 
 from broker.aws.faults import (
     QUEUE_MISSING,
@@ -159,6 +160,8 @@ def test_a_fault_of_tls_names_the_setting() -> None:
         (botocore_errors.CredentialRetrievalError(provider="process", error_msg="it broke"), "it broke", True),
         (botocore_errors.ProfileNotFound(profile="nobody"), "nobody", False),
         (botocore_errors.NoRegionError(), "region", False),
+        (FileNotFoundError(2, "No such file", "login-helper"), "login-helper", True),
+        (ValueError("Invalid endpoint: x"), "Invalid endpoint: x", False),
     ],
 )
 def test_faults_of_the_client_say_what_to_do(error: Exception, said: str, retryable: bool) -> None:
@@ -166,6 +169,15 @@ def test_faults_of_the_client_say_what_to_do(error: Exception, said: str, retrya
     assert said in str(fault)
     assert fault.code == type(error).__name__
     assert fault.retryable is retryable
+
+
+@pytest.mark.parametrize(
+    "error", [ResponseParserError("<Secret>…"), UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid start byte")]
+)
+def test_an_answer_that_botocore_cannot_parse_is_not_repeated(error: Exception) -> None:
+    fault = botocore_fault(CALL, error)
+    assert fault.code == "UnreadableAnswer"
+    assert "Secret" not in str(fault)
 
 
 def test_missing_credentials_are_one_fault_on_both_ways() -> None:
