@@ -133,7 +133,7 @@ def _shown(value: Any) -> str:
             return "a list"
         case dict():
             return "keys with values"
-    return f"a {type(value).__name__}"
+    return f"a value of type {type(value).__name__}"
 
 
 def _wrong_form(location: Location, value: str, model: type[Written]) -> str:

@@ -76,7 +76,7 @@ def test_a_request_has_awss_spelling_only() -> None:
 
 
 def test_a_value_that_no_file_can_hold_is_told_by_its_type() -> None:
-    assert mistakes(batch_size=object()) == ["batch_size: must be a whole number, not a object"]
+    assert mistakes(batch_size=object()) == ["batch_size: must be a whole number, not a value of type object"]
 
 
 def test_functions_and_settings_are_made_of_keyword_arguments() -> None:
