@@ -56,11 +56,12 @@ class BatchBuffer:
 
     def replace(self, record: Record) -> bool:
         """Takes a record's newer delivery in its place; False where it does not wait here."""
-        older = self._records.get(record.identifier)
-        if older is None:
+        known = self._records.get(record.identifier)
+        if known is None:
             return False
-        self._records[record.identifier] = record
-        self._bytes += len(record.json) - len(older.json)
+        newest = record.newest(known)
+        self._records[record.identifier] = newest
+        self._bytes += len(newest.json) - len(known.json)
         return True
 
     def invocation_ended(self, now: float) -> None:

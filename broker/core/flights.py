@@ -83,9 +83,10 @@ class Flights:
 
     def replace(self, record: Record) -> bool:
         """Takes the newer receipt of a record in hand; False where it is not."""
-        if record.identifier not in self._newest:
+        known = self._newest.get(record.identifier)
+        if known is None:
             return False
-        self._newest[record.identifier] = record
+        self._newest[record.identifier] = record.newest(known)
         return True
 
     def newest(self, records: Iterable[Record]) -> tuple[Record, ...]:

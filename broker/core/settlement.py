@@ -95,8 +95,8 @@ class Deletions:
 
     def claim(self, record: Record, now: float) -> list[Delete] | None:
         """Takes a record that was handled before: the deletes to perform now; None where it was not."""
-        if record.identifier in self._newest:
-            self._newest[record.identifier] = record
+        if known := self._newest.get(record.identifier):
+            self._newest[record.identifier] = record.newest(known)
             return []
         return self.delete([record], now) if record.identifier in self._remembered else None
 

@@ -41,6 +41,10 @@ class Record:
         self.receive_count = receive_count
         """How often the source has delivered it, this time included (`ApproximateReceiveCount`)."""
 
+    def newest(self, other: "Record") -> "Record":
+        """Of two deliveries of one message the later one, whichever reply was slower: its receipt is the valid one."""
+        return self if self.receive_count >= other.receive_count else other
+
     def __repr__(self) -> str:
         return f"<Record {self.identifier}>"
 

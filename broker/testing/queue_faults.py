@@ -58,10 +58,10 @@ class _Faults:
 
 
 class Signal:
-    """Wakes those who wait for a change. Used in the event loop's thread only."""
+    """Wakes those who wait for a change, in the order of their coming. Used in the event loop's thread only."""
 
     def __init__(self) -> None:
-        self._waiting: set[anyio.Event] = set()
+        self._waiting: dict[anyio.Event, None] = {}
 
     def notify(self) -> None:
         """Something changed."""
@@ -71,12 +71,12 @@ class Signal:
     async def wait(self, seconds: float) -> None:
         """Returns at the next change, or after `seconds`."""
         changed = anyio.Event()
-        self._waiting.add(changed)
+        self._waiting[changed] = None
         try:
             with anyio.move_on_after(seconds):
                 await changed.wait()
         finally:
-            self._waiting.discard(changed)
+            del self._waiting[changed]
 
 
 class QueueFaults:
