@@ -89,15 +89,15 @@ class JsonEndpoint:
         signed_at = self._wall_clock() + self._skew_seconds
         headers = self._signer.headers(operation, body, credentials, at=signed_at)
         try:
-            async with self._http.post(
+            response = await self._http.post(
                 self._url,
                 data=body,
                 headers=headers,
                 timeout=self._timeout(poll_seconds),
                 allow_redirects=False,
                 **self._via,
-            ) as response:
-                data = await response.read()
+            )
+            data = await response.read()  # gives the connection back, or closes it where it fails
         except (aiohttp.ClientError, OSError) as error:
             raise transport_fault(call, error) from error
         sent_at = self._sent_at(response.headers.get("Date"))

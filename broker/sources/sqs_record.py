@@ -56,7 +56,7 @@ def _message_attribute(wire: dict[str, Any]) -> dict[str, Any]:
         delivered["stringValue"] = text
     if (binary := wire.get("BinaryValue")) is not None:
         delivered["binaryValue"] = binary
-    delivered["stringListValues"] = wire.get("StringListValues") or []
-    delivered["binaryListValues"] = wire.get("BinaryListValues") or []
+    delivered["stringListValues"] = []  # SQS has reserved lists but never implemented them
+    delivered["binaryListValues"] = []
     delivered["dataType"] = wire["DataType"]
     return delivered

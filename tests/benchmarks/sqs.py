@@ -26,6 +26,9 @@ from tests.benchmarks.sqs_loops import ARN, REGION, WORKERS, LeanApi, side_by_si
 from tests.benchmarks.stub_server import QUEUE_URL
 from tests.benchmarks.table import Row, print_table, say
 
+Samples = dict[tuple[str, str], list[float]]
+"""Microseconds a message in each round, by contender and column."""
+
 Contender = Callable[[Column, Tally], Awaitable[None]]
 PLAIN = "plain aiobotocore loop, no event built"
 LEAN = "lean: aiohttp, botocore's SigV4, orjson, no event built"
@@ -75,16 +78,15 @@ async def _contenders(stack: AsyncExitStack, endpoint_url: str) -> dict[str, Con
     return {PLAIN: plain, LEAN: lean, FLOOR: floor, SOURCE: by_source, OURS: ours}
 
 
-async def _measure(contenders: dict[str, Contender], *, rounds: int, messages: int) -> dict[str, list[float]]:
-    """Microseconds of CPU for each message: a median for each contender and column."""
-    samples: dict[tuple[str, str], list[float]] = {}
+async def _measure(contenders: dict[str, Contender], *, rounds: int, messages: int) -> Samples:
+    samples: Samples = {}
     for turn in range(rounds + 1):
         for column in COLUMNS:
             for name, contender in contenders.items():
                 figure = await _cpu_of(contender, column, messages if turn else 500)
                 if turn:  # the first turn only warms up
                     samples.setdefault((name, column.title), []).append(figure)
-    return {name: [median(samples[name, column.title]) for column in COLUMNS] for name in contenders}
+    return samples
 
 
 async def _cpu_of(contender: Contender, column: Column, messages: int) -> float:
@@ -95,17 +97,17 @@ async def _cpu_of(contender: Contender, column: Column, messages: int) -> float:
     return (time.process_time() - started) / tally.handled * 1e6
 
 
-def _print(measured: dict[str, list[float]], *, rounds: int, messages: int) -> None:
-    by_lean = _ratios(measured[OURS], measured[LEAN])
-    by_floor = _ratios(measured[OURS], measured[FLOOR])
-    by_plain = _ratios(measured[PLAIN], measured[OURS])
+def _print(samples: Samples, *, rounds: int, messages: int) -> None:
+    by_lean = _ratios(samples, OURS, LEAN)
+    by_floor = _ratios(samples, OURS, FLOOR)
+    by_plain = _ratios(samples, PLAIN, OURS)
     lean_remark = f"{_verdict(max(by_lean) <= LEAN_TARGET)}: at most {LEAN_TARGET}"
     plain_remark = f"{_verdict(min(by_plain) >= PLAIN_TARGET)}: at least {PLAIN_TARGET}"
     print_table(
         f"SQS, µs of CPU a message ({rounds} rounds of {messages} messages, {WORKERS} workers, batches of 10)",
         [column.title for column in COLUMNS],
         [
-            *[Row(name, [f"{figure:.1f}" for figure in figures]) for name, figures in measured.items()],
+            *[Row(name, _figures(samples, name)) for name in (PLAIN, LEAN, FLOOR, SOURCE, OURS)],
             Row("the broker ÷ lean", _cells(by_lean), lean_remark),
             Row("the broker ÷ floor", _cells(by_floor)),
             Row("plain ÷ the broker", _cells(by_plain), plain_remark),
@@ -115,8 +117,16 @@ def _print(measured: dict[str, list[float]], *, rounds: int, messages: int) -> N
     say(inspect.getsource(sqs_loops.consume_plainly))
 
 
-def _ratios(above: list[float], below: list[float]) -> list[float]:
-    return [one / other for one, other in zip(above, below, strict=True)]
+def _figures(samples: Samples, name: str) -> list[str]:
+    return [f"{median(samples[name, column.title]):.1f}" for column in COLUMNS]
+
+
+def _ratios(samples: Samples, above: str, below: str) -> list[float]:
+    """For each column the median of the rounds' ratios: a load that comes and goes weighs on both sides alike."""
+    return [
+        median(one / other for one, other in zip(samples[above, title], samples[below, title], strict=True))
+        for title in (column.title for column in COLUMNS)
+    ]
 
 
 def _cells(ratios: list[float]) -> list[str]:

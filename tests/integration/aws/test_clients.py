@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import anyio
 import pytest
 
 from broker.aws import clients as clients_module
@@ -20,6 +21,26 @@ async def test_a_client_is_opened_once_for_each_service_and_region(clients: Clie
     assert await clients.client("sqs", "eu-west-1") is first
     assert await clients.client("sqs", "eu-west-2") is not first
     assert await clients.json_endpoint("sqs", "eu-west-1") is await clients.json_endpoint("sqs", "eu-west-1")
+
+
+async def test_those_who_ask_at_once_share_one_client(clients: Clients, environment) -> None:
+    found: list[object] = []
+
+    async def ask() -> None:
+        found.append(await clients.json_endpoint("sqs", "eu-west-1"))
+
+    async with anyio.create_task_group() as tasks:
+        for _ in range(5):
+            tasks.start_soon(ask)
+    assert len(found) == 5
+    assert len(set(map(id, found))) == 1
+
+
+async def test_endpoints_share_one_pool(clients: Clients, server: RawServer) -> None:
+    server.reply = answer({})
+    for region in ("eu-west-1", "eu-west-2"):
+        await (await clients.json_endpoint("sqs", region)).call("ReceiveMessage", {})
+    assert server.connections == 1
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import anyio
+import anyio.lowlevel
 import pytest
 
 from broker.aws.faults import QUEUE_MISSING, Call, Refusal, service_fault
@@ -44,6 +46,7 @@ class FakeEndpoint:
     ) -> Answer:
         self.asked.append((operation, dict(request), poll_seconds))
         self._clock.at += self.answer_takes_seconds
+        await anyio.lowlevel.checkpoint()
         answer = self.answers[operation]
         if isinstance(answer, Refusal):
             raise service_fault(Call(operation=operation, resource=resource), answer)
@@ -136,6 +139,15 @@ async def test_the_url_is_looked_up_once_in_the_account_of_the_arn(source, endpo
     await receive(source)
     await receive(source)
     assert endpoint.requests("GetQueueUrl") == [{"QueueName": "orders", "QueueOwnerAWSAccountId": "123456789012"}]
+
+
+async def test_receives_that_start_at_once_look_the_url_up_once(source, endpoint) -> None:
+    endpoint.answers["ReceiveMessage"] = {}
+    async with anyio.create_task_group() as tasks:
+        for _ in range(5):
+            tasks.start_soon(receive, source)
+    assert len(endpoint.requests("ReceiveMessage")) == 5
+    assert len(endpoint.requests("GetQueueUrl")) == 1
 
 
 async def test_the_url_is_looked_up_again_when_the_queue_has_vanished(source, endpoint) -> None:
