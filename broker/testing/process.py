@@ -64,12 +64,16 @@ class Process:
         return InMemoryQueueSource(queue, line=self)
 
     async def run(self, main: Callable[[*_Arguments], Awaitable[object]], *args: *_Arguments) -> None:
-        """Runs what the process does, until it ends or the process crashes."""
-        with anyio.CancelScope() as scope:
-            self._scopes.add(scope)
-            if self.crashed:
-                scope.cancel()
-            await main(*args)
+        """Runs what the process does, until it ends or the process crashes. What a dead process raises nobody hears."""
+        try:
+            with anyio.CancelScope() as scope:
+                self._scopes.add(scope)
+                if self.crashed:
+                    scope.cancel()
+                await main(*args)
+        except (SourceError, ExceptionGroup) as error:
+            if not self.crashed or _is_more_than_a_dead_line(error):
+                raise
 
     def crash(self) -> None:
         """Kills the process: nothing is settled, nothing is said."""
@@ -89,3 +93,7 @@ class Process:
         if self.crashed:
             await anyio.lowlevel.checkpoint()
             raise SourceError(f"The process that called {operation} has crashed.", retryable=False)
+
+
+def _is_more_than_a_dead_line(error: SourceError | ExceptionGroup[Exception]) -> bool:
+    return isinstance(error, ExceptionGroup) and error.split(SourceError)[1] is not None

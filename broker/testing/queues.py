@@ -138,8 +138,8 @@ class InMemoryQueue(QueueFaults):
         return QueueAttributes(
             visibility_timeout_seconds=self.visibility_timeout_seconds,
             fifo=self.fifo,
-            maximum_receive_count=self._maximum_receive_count if target else None,
-            dead_letter_target_arn=target.arn if target else None,
+            maximum_receive_count=None if target is None else self._maximum_receive_count,
+            dead_letter_target_arn=None if target is None else target.arn,
         )
 
     def every_message_accounted(self, *, handled: Iterable[str] | None = None) -> Account:
