@@ -113,7 +113,8 @@ def _outcome(handler: Handler, header: dict[str, Any], body: bytes, portal: Bloc
         if isinstance(outcome, Succeeded | HandlerFailed):
             return outcome
         start = partial(_itself, outcome)
-    return portal.call(_call_async, start, invocation.request_id)
+    awaited: Outcome = portal.call(_call_async, start, invocation.request_id)
+    return awaited
 
 
 def _itself(value: object) -> object:

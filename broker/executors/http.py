@@ -5,15 +5,14 @@ What an answer means is in `broker.executors.http_replies`. What there is withou
 | failure | result |
 |---|---|
 | name not found, refused, unreachable, no connection in time, TLS, a refused address | `Unavailable`: never ran |
-| a kept connection had been closed before the whole event was written | once more on another connection |
-| connection lost after the event was written, or in the middle of the answer | `HandlerFailed`: may have run |
+| connection lost since the event began to be sent, or in the middle of the answer | `HandlerFailed`: may have run |
 | no answer within the function's timeout | `TimedOut`: may have run |
 
 Connections are kept and used again. A server may close an idle one at any instant, and whether an event that was
-written just then was handled cannot be known: it counts as handled (`HandlerFailed`), since a second run by our own
-doing is worse than a wait for the visibility timeout. Three things make that rare: idle connections are dropped before
-common servers drop them (gunicorn after 2 s, uvicorn and Node after 5 s); what the operating system knows of a
-connection is looked at before it is used; an event that could not be written is sent again.
+sent just then was handled cannot be known: it counts as handled (`HandlerFailed`), since a second run by our own doing
+is worse than a wait for the visibility timeout. Two things make that rare: idle connections are dropped before common
+servers drop them (gunicorn after 2 s, uvicorn and Node after 5 s), and the event loop looks at its sockets once more
+before a connection is chosen, so that a closed one is not used. What remains is a close that is under way.
 
 The function's timeout counts from the moment at which the request is sent. RIE has a timeout of its own and says so in
 its answer, which is worth a moment's wait. RIE runs one invocation at a time and breaks under two, so at Lambda's path
@@ -71,9 +70,7 @@ class _Exchange:
     """For the answer, from the moment at which the request is sent."""
     scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
     is_sent: bool = False
-    is_reused: bool = False
-    was_stale: bool = False
-    """The connection turned out to be closed before the request was written."""
+    """Whether there is a connection and the request is being written to it."""
 
 
 class HttpExecutor:
@@ -150,23 +147,20 @@ class HttpExecutor:
             return slot
         try:
             await _see_closed_connections()
-            exchange, result = await self._post(self._session, invocation)
-            if exchange.was_stale:
-                _, result = await self._post(self._session, invocation)
-            return result
+            return await self._post(self._session, invocation)
         finally:
             self._slots.release(slot)
 
-    async def _post(self, session: aiohttp.ClientSession, invocation: Invocation) -> tuple[_Exchange, InvocationResult]:
+    async def _post(self, session: aiohttp.ClientSession, invocation: Invocation) -> InvocationResult:
         margin = _MARGIN_SECONDS if self._speaks_lambda else 0.0
         exchange = _Exchange(seconds=invocation.timeout_seconds + margin)
         with exchange.scope:
             try:
                 reply = await self._reply(session, invocation, exchange)
             except (aiohttp.ClientError, OSError) as error:
-                return exchange, self._without_answer(exchange, error)
-            return exchange, result_of(reply, where=self._where, speaks_lambda=self._speaks_lambda)
-        return exchange, TimedOut(message=timed_out_text(invocation.timeout_seconds))
+                return self._without_answer(exchange, error)
+            return result_of(reply, where=self._where, speaks_lambda=self._speaks_lambda)
+        return TimedOut(message=timed_out_text(invocation.timeout_seconds))
 
     async def _reply(self, session: aiohttp.ClientSession, invocation: Invocation, exchange: _Exchange) -> Reply:
         async with session.post(
@@ -185,9 +179,6 @@ class HttpExecutor:
         why = str(error) or type(error).__name__
         if not exchange.is_sent:
             return Unavailable(message=f"{self._where} cannot be reached: {why}")
-        if _is_unwritten(error):
-            exchange.was_stale = exchange.is_reused
-            return Unavailable(message=f"{self._where} closed the connection before the event was sent: {why}")
         message = f"{self._where} did not answer to the end, the handler may have run: {why}"
         return HandlerFailed(error_type="Http.ConnectionLost", message=message)
 
@@ -217,25 +208,11 @@ async def _read(response: aiohttp.ClientResponse) -> bytes | None:
     return bytes(body)
 
 
-def _is_unwritten(error: BaseException) -> bool:
-    """Whether the connection was found closed while the request was being written: no server has all of it."""
-    return isinstance(error, aiohttp.ClientConnectionResetError) or isinstance(
-        error.__cause__, aiohttp.ClientConnectionResetError
-    )
-
-
 def _tracing() -> aiohttp.TraceConfig:
-    """Tells each exchange how far it has come."""
+    """Tells each exchange that its request is being sent."""
     tracing = aiohttp.TraceConfig()
-    tracing.on_connection_reuseconn.append(_on_reused)
     tracing.on_request_headers_sent.append(_on_sent)
     return tracing
-
-
-async def _on_reused(
-    _session: aiohttp.ClientSession, context: SimpleNamespace, _: aiohttp.TraceConnectionReuseconnParams
-) -> None:
-    context.trace_request_ctx.is_reused = True
 
 
 async def _on_sent(
