@@ -264,7 +264,8 @@ class Broker:
 
     def _target(self, mapping: EventSourceMapping, function: Function) -> Target:
         queue, reference = mapping.source, mapping.function
-        account, region = self._settings.account_id or queue.account, self._settings.region or queue.region
+        account = reference.account_id or self._settings.account_id or queue.account
+        region = reference.region or self._settings.region or queue.region
         return Target(
             function_name=reference.name,
             function_arn=f"arn:{queue.partition}:lambda:{region}:{account}:function:{reference.qualified_name}",

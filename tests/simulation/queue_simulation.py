@@ -78,7 +78,6 @@ class Simulation:
         self.broker: Broker | None = None
         self.process: Process | None = None
         self.drained: list[bool] = []
-        self.drain_seconds: list[float] = []
 
     async def run(self) -> "Simulation":
         """Runs to the end; hangs never: virtual time has a limit."""
@@ -137,20 +136,13 @@ class Simulation:
                 self.process.crash()
             else:
                 await self._until_settled()
-                started = self.clock.now()
                 self.broker.drain()
-                tasks.start_soon(self._note_drain, started)
-
-    async def _note_drain(self, started: float) -> None:
-        while not self.drained:
-            await anyio.sleep(0.25)
-        self.drain_seconds.append(self.clock.now() - started)
 
     async def _drive(self, broker: Broker) -> None:
         self.drained.append(await broker.run())
 
     async def _until_settled(self) -> None:
-        while not self.kind or len(self.queue) or len(self.sent) < self.plan.messages:
+        while not self.kind or len(self.queue) or len(self.sent) < self.plan.messages:  # noqa: ASYNC110 - nobody tells
             await anyio.sleep(1)
 
     def _make_broker(self, number: int, process: Process) -> Broker:

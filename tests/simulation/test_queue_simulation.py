@@ -67,7 +67,8 @@ def each_group_was_handled_in_order(ended: Simulation) -> None:
             if identifier in call.succeeded:
                 first.setdefault(identifier, (position, place))
     for group in {group for _, group in ended.sent.values()}:
-        in_order = [first[identifier] for identifier, (_, own) in ended.sent.items() if own == group and identifier in first]
+        of_group = [identifier for identifier, (_, own) in ended.sent.items() if own == group]
+        in_order = [first[identifier] for identifier in of_group if identifier in first]
         assert in_order == sorted(in_order)
 
 
