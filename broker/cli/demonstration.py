@@ -39,7 +39,9 @@ async def demonstrate(settings: BrokerSettings, seconds: float | None, port: int
                     sender=demo.Sender(queues, ledger),
                     schedule=Schedule.of(seconds, settling_seconds=demo.SETTLING_SECONDS) if seconds else None,
                 )
-                code = await run_until_drained(stage.play, stage.drain, say=progress.note)
+                code = await run_until_drained(
+                    stage.play, stage.drain, say=lambda text: progress.note(f"drains: {text}")
+                )
         return code or conclude(accounts(ledger, progress, identities(queues), await stage.measure()))
 
 

@@ -59,7 +59,9 @@ async def develop(configuration: Configuration, seconds: float | None, port: int
                     queues=queues,
                     schedule=Schedule.of(seconds, settling_seconds=0.0) if seconds else None,
                 )
-                code = await run_until_drained(stage.play, stage.drain, say=progress.note)
+                code = await run_until_drained(
+                    stage.play, stage.drain, say=lambda text: progress.note(f"drains: {text}")
+                )
         if code == 0:
             _conclude(mappings, progress, await stage.measure())
         return code

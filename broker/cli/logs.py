@@ -6,7 +6,7 @@ headers and signatures at DEBUG, so these loggers never go below INFO.
 
 import logging
 import sys
-from typing import Literal, TextIO, assert_never
+from typing import Literal, TextIO
 
 import orjson
 import structlog
@@ -22,10 +22,14 @@ LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
 def configure_logging(*, log_format: LogFormat, level: LogLevel, stream: TextIO | None = None) -> None:
     """Sends all logs of the process to `stream` (standard error where there is none)."""
     target = stream or sys.stderr
+    for_people = is_for_people(log_format, target)
     threshold = logging.getLevelNamesMapping()[level]
     formatter = structlog.stdlib.ProcessorFormatter(
-        foreign_pre_chain=[*_common(), structlog.stdlib.add_logger_name],
-        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *_rendering(log_format, target)],
+        foreign_pre_chain=[*_common(for_people=for_people), structlog.stdlib.add_logger_name],
+        processors=[
+            structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+            *_rendering(target, for_people=for_people),
+        ],
     )
     handler = logging.StreamHandler(target)
     handler.setFormatter(formatter)
@@ -34,7 +38,7 @@ def configure_logging(*, log_format: LogFormat, level: LogLevel, stream: TextIO 
     for name in PINNED_LOGGERS:
         logging.getLogger(name).setLevel(max(threshold, logging.INFO))
     structlog.configure(
-        processors=[*_common(), *_rendering(log_format, target)],
+        processors=[*_common(for_people=for_people), *_rendering(target, for_people=for_people)],
         wrapper_class=structlog.make_filtering_bound_logger(threshold),
         logger_factory=structlog.WriteLoggerFactory(file=target),
         cache_logger_on_first_use=False,
@@ -46,31 +50,23 @@ def is_for_people(log_format: LogFormat, stream: TextIO) -> bool:
     return log_format == "console" or (log_format == "auto" and stream.isatty())
 
 
-def _common() -> list[structlog.typing.Processor]:
+def _common(*, for_people: bool) -> list[structlog.typing.Processor]:
+    clock = structlog.processors.TimeStamper(fmt="%H:%M:%S" if for_people else "iso", utc=not for_people, key="time")
+    return [structlog.contextvars.merge_contextvars, structlog.stdlib.add_log_level, clock]
+
+
+def _rendering(stream: TextIO, *, for_people: bool) -> list[structlog.typing.Processor]:
+    if not for_people:
+        return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(serializer=_dumps)]
     return [
-        structlog.contextvars.merge_contextvars,
-        structlog.stdlib.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
+        structlog.dev.ConsoleRenderer(
+            colors=stream.isatty(),
+            timestamp_key="time",
+            pad_event_to=20,
+            sort_keys=False,
+            exception_formatter=structlog.dev.plain_traceback,
+        )
     ]
-
-
-def _rendering(log_format: LogFormat, stream: TextIO) -> list[structlog.typing.Processor]:
-    match log_format:
-        case "auto":
-            return _rendering("console" if is_for_people(log_format, stream) else "json", stream)
-        case "json":
-            return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(serializer=_dumps)]
-        case "console":
-            return [
-                structlog.dev.ConsoleRenderer(
-                    colors=stream.isatty(),
-                    timestamp_key="time",
-                    pad_event_to=24,
-                    exception_formatter=structlog.dev.plain_traceback,
-                )
-            ]
-        case _:
-            assert_never(log_format)
 
 
 def _dumps(value: object, **_options: object) -> str:

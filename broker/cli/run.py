@@ -41,8 +41,8 @@ async def _serve(configuration: Configuration, strict: bool) -> int:  # noqa: FB
             log.info("broker.started", **facts)
         for notice in notices(configuration):
             log.warning("configuration.noticed", notice=notice)
-        code = await run_until_drained(broker.run, broker.drain, say=lambda text: log.info("drain.begun", meaning=text))
-    log.info("broker.stopped", exit_code=code)
+        code = await run_until_drained(broker.run, broker.drain, say=lambda text: log.info("drain.begun", advice=text))
+    log.info("broker.stopped", exit_code=int(code))
     return code
 
 

@@ -53,7 +53,7 @@ class _Ears:
     def _hear(self, number: int) -> None:
         match self._heard:
             case 1:
-                self._say("drains: what is in flight finishes; a second signal ends at once")
+                self._say("what is in flight finishes; a second signal ends at once")
                 self._drain()
             case 2:
                 self.exit_code = SIGNAL_BASE + number
