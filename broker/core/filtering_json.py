@@ -52,6 +52,11 @@ class NotJson(Enum):
 NOT_JSON: Final = NotJson.NOT_JSON
 
 
+def parse_fast(text: str) -> Any:
+    """Parses JSON with the fast parser, which rounds numbers. Raises `ValueError` for what it cannot read."""
+    return orjson.loads(text)
+
+
 def parse_strictly(text: str) -> Any:
     """Parses JSON with the standard library, numbers as `read_number` gives them; duplicate keys: the last one wins.
 
@@ -108,7 +113,7 @@ class Document:
         if self.text.lstrip(" \t\r\n")[:1] not in JSON_STARTS:
             return NOT_JSON
         try:
-            return orjson.loads(self.text)
+            return parse_fast(self.text)
         except ValueError:
             self._exact = True
             return read_exactly(self.text)
@@ -142,10 +147,12 @@ def _refuse_constant(name: str) -> Any:
 
 
 def _comparable(number: Decimal) -> Number:
-    return number if abs(number) >= EXACT_BELOW else float(number)
+    rounded = float(number)
+    return rounded if abs(rounded) < EXACT_BELOW else number
 
 
 def _decimal(text: str) -> Decimal:
+    """A large number, exactly; its exponent cannot be very negative."""
     digits = text.lower().partition("e")[2].lstrip("+-0")
     if len(digits) > LONGEST_EXPONENT or int(digits or 0) > LARGEST_EXPONENT:
         return Decimal("-Infinity" if text.startswith("-") else "Infinity")

@@ -142,7 +142,8 @@ def _look_up(objects: Objects, key: str, dotted: str) -> list[Any]:
         if key in each:
             found.append(each[key])
         if "." in "".join(each):
-            found += [{name[len(dotted) :]: each[name]} for name in each if name.startswith(dotted)]
+            below = {name[len(dotted) :]: value for name, value in each.items() if name.startswith(dotted)}
+            found += [below] if below else []
     return found
 
 
