@@ -3,7 +3,7 @@
 import itertools
 import json
 
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from broker.core.filtering import compile_pattern
