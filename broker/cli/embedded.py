@@ -1,7 +1,9 @@
 """What `broker dev` sets up around a broker: the emulator, the environment that leads to it, a log file, a title."""
 
+import os
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
 
 from rich.console import Console
 
@@ -9,6 +11,7 @@ from broker.app import FALLBACK_REGION, UNKNOWN_ACCOUNT
 from broker.cli.daemon import Listeners, log_observer
 from broker.cli.emulator import Emulator, find_command, running_emulator
 from broker.cli.progress import Progress
+from broker.errors import CommandError
 from broker.model.mapping import EventSourceMapping
 from broker.model.settings import BrokerSettings
 from broker.observability.logging import LogObserver
@@ -24,18 +27,30 @@ async def embedded_emulator(
     first = mappings[0].source if mappings else None
     account_id = settings.account_id or (first.account if first else UNKNOWN_ACCOUNT)
     region = settings.region or (first.region if first else FALLBACK_REGION)
-    command = find_command(settings.dev.emulator_command)
-    folder = settings.data_folder
+    command, folder = find_command(settings.dev.emulator_command), made_folder(settings)
     async with running_emulator(command, folder=folder, account_id=account_id, region=region, port=port) as emulator:
         emulator.enter_environment()
         yield emulator
 
 
+def made_folder(settings: BrokerSettings) -> Path:
+    """The data folder, made if need be. Raises `CommandError` where it cannot be written to."""
+    folder = settings.data_folder
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CommandError(
+            f"Broker.DataFolder {folder}: {error.strerror}; choose another with BROKER_DATA_FOLDER"
+        ) from error
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise CommandError(f"Broker.DataFolder {folder}: not writable; choose another with BROKER_DATA_FOLDER")
+    return folder
+
+
 @contextmanager
 def logging_to_file(settings: BrokerSettings, mappings: Sequence[EventSourceMapping]) -> Iterator[LogObserver]:
     """Sends the logs to a file of the data folder: the screen belongs to the view."""
-    settings.data_folder.mkdir(parents=True, exist_ok=True)
-    with (settings.data_folder / LOG_NAME).open("w", encoding="utf-8") as stream:
+    with (made_folder(settings) / LOG_NAME).open("w", encoding="utf-8", errors="backslashreplace") as stream:
         yield log_observer(settings, mappings, stream=stream)
 
 

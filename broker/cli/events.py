@@ -58,6 +58,8 @@ def _items(document: Any) -> list[Any]:
 
 
 def _record(item: Any, number: int, arn: str) -> Record:
+    if not isinstance(item.get("Body", item.get("body", "")), str):
+        raise TypeError("its body is not text")
     if "Body" in item:
         message = {"MessageId": f"message-{number}", "ReceiptHandle": "", **item}
         return queue_record(message, arn=arn, region=Arn.parse(arn).region, received_at=0.0, visible_until=0.0)

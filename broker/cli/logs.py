@@ -4,6 +4,7 @@ Payloads and credentials are not written, whatever the level: botocore and aiobo
 headers and signatures at DEBUG, so these loggers never go below INFO.
 """
 
+import json
 import logging
 import sys
 from typing import Literal, TextIO
@@ -70,4 +71,7 @@ def _rendering(stream: TextIO, *, for_people: bool) -> list[structlog.typing.Pro
 
 
 def _dumps(value: object, **_options: object) -> str:
-    return orjson.dumps(value, default=str, option=orjson.OPT_NON_STR_KEYS).decode(errors="replace")
+    try:
+        return orjson.dumps(value, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
+    except TypeError:  # text of a handler may hold what UTF-8 has not (lone surrogates): escaped then
+        return json.dumps(value, default=str)

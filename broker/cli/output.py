@@ -14,6 +14,10 @@ from rich.table import Table
 OutputFormat = Literal["table", "json"]
 
 PLAIN_WIDTH = 80
+GAP = 2
+"""Between columns."""
+LEAST_WIDTH = 6
+"""No text column is narrower than this."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,26 +60,40 @@ def print_table(columns: Sequence[Column], rows: Sequence[Sequence[object]]) -> 
     """A table that fits the terminal; without one, columns of full width that tools can cut."""
     texts = [[str(cell) for cell in row] for row in rows]
     if sys.stdout.isatty():
-        console().print(rich_table(columns, texts))
+        screen = console()
+        screen.print(rich_table(columns, texts, width=screen.width))
     else:
         for line in plain_lines(columns, texts):
             click.echo(line)
 
 
-def rich_table(columns: Sequence[Column], rows: Sequence[Sequence[str]], *, styles: Sequence[str] = ()) -> Table:
-    """Columns without lines between them; where the terminal is narrow, text is cut and numbers are not."""
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    for column, width in zip(columns, _widths(columns, rows), strict=True):
+def rich_table(
+    columns: Sequence[Column], rows: Sequence[Sequence[str]], *, width: int, styles: Sequence[str] = ()
+) -> Table:
+    """Columns without lines between them; where `width` is too small, text is cut and numbers are not."""
+    table = Table(box=None, pad_edge=False, padding=(0, GAP, 0, 0), header_style="bold")
+    for column, column_width in zip(columns, fitting_widths(columns, rows, width), strict=True):
         table.add_column(
             column.title,
             justify="right" if column.number else "left",
             overflow="fold" if column.folds else "ellipsis",
             no_wrap=not column.folds,
-            min_width=width if column.number else None,
+            width=column_width,
         )
     for position, row in enumerate(rows):
         table.add_row(*map(_literal, row), style=styles[position] if position < len(styles) else None)
     return table
+
+
+def fitting_widths(columns: Sequence[Column], rows: Sequence[Sequence[str]], width: int) -> list[int]:
+    """The columns' widths: as wide as their cells, or the widest text narrower until all fit into `width`."""
+    widths = _widths(columns, rows)
+    texts = [position for position, column in enumerate(columns) if not column.number]
+    excess = sum(widths) + GAP * (len(columns) - 1) - width
+    for _ in range(excess):
+        widest = max(texts, key=widths.__getitem__)
+        widths[widest] = max(LEAST_WIDTH, widths[widest] - 1)
+    return widths
 
 
 def plain_lines(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> list[str]:

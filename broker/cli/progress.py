@@ -8,7 +8,9 @@ from broker.model.batch import Reason
 from broker.model.observation import (
     BatchInvoked,
     BatchSettled,
+    CircuitClosed,
     CircuitOpened,
+    DeleteAbandoned,
     EverythingFiltered,
     GroupOrderBroken,
     InvocationDeferred,
@@ -58,9 +60,15 @@ class Progress:
 
     def note(self, line: str, *, loud: bool = True) -> None:
         """Keeps a line, and says it where it is loud."""
+        line = printable(line)
         self.lines.append(line)
         if loud and self._say:
             self._say(line)
+
+
+def printable(text: str) -> str:
+    """One line without anything that moves a cursor or that no terminal can show: handlers put their texts here."""
+    return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
 
 
 def count(tally: Tally, observation: Observation) -> None:
@@ -98,6 +106,8 @@ def _line_of_records(observation: Observation) -> str:
             return f"batch {observation.batch} runs past its time limit and cannot be stopped"
         case RecordsLetGo():
             return f"{observation.count} let go: {observation.why}"
+        case DeleteAbandoned():
+            return f"{observation.count} handled but not deleted: {observation.detail}"
         case GroupOrderBroken():
             return f"the handler's response broke the order of {', '.join(observation.groups)}"
         case EverythingFiltered():
@@ -119,6 +129,8 @@ def _line_of_mapping(observation: Observation) -> str:
             )
         case CircuitOpened():
             return f"pauses for {observation.pause_seconds:g} s: {observation.detail}"
+        case CircuitClosed():
+            return "the target answers again"
         case MappingStateChanged():
             return ": ".join(filter(None, (observation.state, observation.detail)))
         case MappingFailed():

@@ -86,7 +86,7 @@ class View:
         styles = ["" if status.healthy else "red" for status in self._statuses()]
         return Group(
             *(Text(line, style="bold", no_wrap=True, overflow="ellipsis") for line in self._title),
-            rich_table(COLUMNS, rows, styles=styles),
+            rich_table(COLUMNS, rows, width=self._console.width, styles=styles),
             Text(),
             *(Text(line, style="dim", no_wrap=True, overflow="ellipsis") for line in lines),
             *(Text() for _ in range(room - len(lines))),

@@ -167,3 +167,9 @@ def test_a_missing_emulator_says_how_to_have_one(place: Place) -> None:
 def test_an_emulator_that_ends_at_once_is_quoted(place: Place) -> None:
     place.environment["BROKER_DEV__EMULATOR_COMMAND"] = "echo sorry"
     assert_says(place.run("dev", "--seconds", "1"), 1, "echo sorry", "it wrote: sorry")
+
+
+def test_a_data_folder_that_cannot_be_made_is_named(place: Place) -> None:
+    place.write("taken", "a file")
+    place.environment["BROKER_DATA_FOLDER"] = "taken/below"
+    assert_says(place.run("dev", "--seconds", "1"), 1, "Broker.DataFolder taken/below", "BROKER_DATA_FOLDER")
