@@ -3,7 +3,7 @@
 import random
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -202,11 +202,11 @@ class Broker:
         """One for each function and isolation, so that all mappings of a function share its limits."""
         executors: dict[tuple[str, str], Executor] = {}
         mistakes: list[Mistake] = []
-        for key in dict.fromkeys(_executor_key(mapping) for mapping in self._mappings):
+        for name, isolation in dict.fromkeys(_executor_key(mapping) for mapping in self._mappings):
             try:
-                executors[key] = await self._open_executor(self._functions[key[0]], key[1], stack)
+                executors[name, isolation] = await self._open_executor(self._functions[name], isolation, stack)
             except ConfigurationError as error:
-                mistakes += error.mistakes
+                mistakes += [replace(mistake, path=self._path_of_handler(name)) for mistake in error.mistakes]
         if mistakes:
             raise ConfigurationError(mistakes)
         return executors
@@ -222,9 +222,12 @@ class Broker:
             )
             return await stack.enter_async_context(child)
         if isinstance(handler, str):
-            path = f"Functions[{list(self._functions).index(function.function_name)}].Callable"
-            handler = load_callable(handler, folders=around.folders, path=path)
+            handler = load_callable(handler, folders=around.folders)
         return InProcessExecutor(handler=handler, clock=around.clock, concurrency=concurrency, run_sync=around.run_sync)
+
+    def _path_of_handler(self, name: str) -> str:
+        member = "Callable" if self._functions[name].url is None else "Url"
+        return f"Functions[{list(self._functions).index(name)}].{member}"
 
     def _plan(self, mapping: EventSourceMapping, executor: Executor, clients: Clients) -> MappingPlan:
         around, function = self._surroundings, self._functions[mapping.function.name]

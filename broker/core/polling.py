@@ -1,8 +1,8 @@
 """When to receive, and how many messages.
 
 Rule: a receive asks for no more than can start at once: the batches that may still start, less what waits and what
-other receives may bring. A queue that cannot be read is left alone with back-off. A FIFO receive whose reply was lost
-is repeated with the same attempt id, so that it brings the same messages.
+other receives may bring. A queue that cannot be read is left alone with back-off, and then one receive tries. A FIFO
+receive whose reply was lost is repeated with the same attempt id, so that it brings the same messages.
 
 How it works: without a window each receive fills whole batches of its own, so it takes as many slots as its count
 needs; with a window all receives fill one batch. The extensions are two gates: a token bucket of records (what a
@@ -113,7 +113,8 @@ class Polling:
     def plan(self, *, free_slots: int, buffered: int, wait_seconds: int, visibility: int, now: float) -> list[Fetch]:
         """The receives to start now."""
         fetches: list[Fetch] = []
-        while now >= self.backoff.until and len(self.outstanding) < self._scale.pollers:
+        most = 1 if self.backoff.failures else self._scale.pollers
+        while now >= self.backoff.until and len(self.outstanding) < most:
             count = self._count(free_slots, buffered, now)
             if count < 1:
                 break

@@ -183,7 +183,7 @@ class QueueConsumer:
         fresh, filtered = self._sort(event.records)
         known = len(event.records) - len(fresh) - len(filtered)
         if filtered:
-            self._actions += self._deletions.delete(filtered, self._now)
+            self._actions += self._deletions.delete(filtered)
         if fresh:
             self._buffer.add(fresh, self._now)
         self._journal.received(count=len(event.records), filtered=len(filtered), known=known)
@@ -203,7 +203,7 @@ class QueueConsumer:
         """Takes the newer receipt of a message that is already in hand or handled."""
         if self._flights.replace(record) or self._buffer.replace(record):
             return True
-        deletes = self._deletions.claim(record, self._now)
+        deletes = self._deletions.claim(record)
         if deletes is None:
             return False
         self._actions += deletes
@@ -260,7 +260,7 @@ class QueueConsumer:
         records = self._flights.newest(flight.batch.records)
         acked = [record for record in records if record.identifier not in failed]
         retried = [record for record in records if record.identifier in failed]
-        self._actions += self._deletions.delete(acked, self._now)
+        self._actions += self._deletions.delete(acked)
         self._hold_back(retried, chance)
         duration = self._now - flight.started_at
         self._journal.settled(flight.batch, reason, detail, retried=len(retried), duration_seconds=duration)

@@ -6,7 +6,8 @@ on sight. A FIFO group stays locked while one of its records is being deleted.
 
 How it works: each `Delete` is numbered and outstanding until it is settled. A record delivered again meanwhile brings a
 newer receipt: a delete with the older one may be answered with success and do nothing (standard queues), so it is
-repeated with the newer. A record whose visibility had passed when its delete was sent is remembered as well.
+repeated with the newer. A record whose visibility had passed when its delete was answered is remembered as well: it
+may have been delivered again before the delete took effect.
 
 Invariants: a record is in at most one outstanding or waiting delete; a claimed record never reaches a handler; at most
 `remembered_count` identifiers are remembered, the oldest are forgotten first.
@@ -46,7 +47,6 @@ class Outcome:
 class _Attempt:
     records: tuple[Record, ...]
     count: int
-    sent_at: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,26 +79,26 @@ class Deletions:
         """Deletes outstanding or waiting to be repeated."""
         return len(self._outstanding) + len(self._waiting)
 
-    def delete(self, records: Sequence[Record], now: float) -> list[Delete]:
+    def delete(self, records: Sequence[Record]) -> list[Delete]:
         """Begins to delete records that are not being deleted yet."""
         self._newest.update((record.identifier, record) for record in records)
         self._locks.acquire(records)
-        return self._send(records, 1, now)
+        return self._send(records, 1)
 
-    def _send(self, records: Sequence[Record], attempt: int, now: float) -> list[Delete]:
+    def _send(self, records: Sequence[Record], attempt: int) -> list[Delete]:
         deletes = []
         for chunk in chunks(records):
             self._number += 1
-            self._outstanding[self._number] = _Attempt(records=chunk, count=attempt, sent_at=now)
+            self._outstanding[self._number] = _Attempt(records=chunk, count=attempt)
             deletes.append(Delete(number=self._number, records=chunk))
         return deletes
 
-    def claim(self, record: Record, now: float) -> list[Delete] | None:
+    def claim(self, record: Record) -> list[Delete] | None:
         """Takes a record that was handled before: the deletes to perform now; None where it was not."""
         if known := self._newest.get(record.identifier):
             self._newest[record.identifier] = record.newest(known)
             return []
-        return self.delete([record], now) if record.identifier in self._remembered else None
+        return self.delete([record]) if record.identifier in self._remembered else None
 
     def settled(self, event: Deleted, now: float) -> tuple[Outcome, list[Delete]]:
         """Interprets the end of a delete: what came of it, and what is sent again at once."""
@@ -109,7 +109,7 @@ class Deletions:
         failed = [record for record in current if record.identifier in event.failures]
         for record in current:
             if record.identifier not in event.failures:
-                self._release(record, remember=attempt.sent_at > record.visible_until)
+                self._release(record, remember=now > record.visible_until)
         abandoned = self._retry(failed, attempt, event, now)
         outcome = Outcome(
             deleted_count=len(current) - len(failed),
@@ -117,7 +117,7 @@ class Deletions:
             abandoned_count=abandoned,
             detail=str(event.failures[failed[0].identifier]) if failed else "",
         )
-        return outcome, self._send(superseded, 1, now)
+        return outcome, self._send(superseded, 1)
 
     def _retry(self, failed: Sequence[Record], attempt: _Attempt, event: Deleted, now: float) -> int:
         """Schedules the next attempt; returns how many records were given up instead."""
@@ -146,7 +146,7 @@ class Deletions:
         self._waiting = [waiting for waiting in self._waiting if waiting.due_at > now]
         deletes: list[Delete] = []
         for waiting in ready:
-            deletes += self._send([self._newest[i] for i in waiting.identifiers], waiting.attempt, now)
+            deletes += self._send([self._newest[i] for i in waiting.identifiers], waiting.attempt)
         return deletes
 
     @property

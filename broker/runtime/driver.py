@@ -1,13 +1,21 @@
-"""Drives one consumer: one inbox, events in, actions out."""
+"""Drives one consumer: what is performed is heard, what is heard is decided, what is decided is performed.
+
+Whoever performs an action hears its answer on the spot and goes on with the first thing that follows from it; the rest
+gets tasks of its own, and so does every invocation: what a handler sets in its context stays there. So a poller is one
+task from receive to receive, a batch is one from its handler to its delete, and nothing waits in between. `handle`
+never awaits, so the consumer hears one event at a time.
+"""
 
 from math import inf
 
-from anyio import WouldBlock, create_memory_object_stream, create_task_group, move_on_after
+from anyio import Event, create_task_group, move_on_after
+from anyio.abc import TaskGroup
 
-from broker.core.events import QueueEvent, Stopping, Tell, Woke
+from broker.core.events import Finished, Invoke, QueueEvent, Returned, Stopping, Tell, Woke
 from broker.core.queue_consumer import QueueConsumer
+from broker.model.invocation import TimedOut
 from broker.ports import Clock
-from broker.runtime.performer import QueuePerformer
+from broker.runtime.performer import Performed, QueuePerformer
 
 
 class Driver:
@@ -17,32 +25,64 @@ class Driver:
         self._consumer = consumer
         self._performer = performer
         self._clock = clock
-        self._sender, self._inbox = create_memory_object_stream[QueueEvent](inf)
+        self._tasks: TaskGroup | None = None
+        self._stopping: Stopping | None = None
+        self._wake = Event()
+        self._wakes_at = -inf
 
     def stop(self, deadline_at: float) -> None:
         """Begins to drain; what is not done at `deadline_at` is for the caller to cancel."""
-        self._sender.send_nowait(Stopping(deadline_at=deadline_at))
+        self._stopping = Stopping(deadline_at=deadline_at)
+        if self._tasks is not None:
+            self._begin(self._hear(self._stopping, self._tasks), self._tasks)
 
     async def run(self) -> None:
-        """Hears, decides, does, until the consumer has finished."""
-        with self._sender, self._inbox:
-            async with create_task_group() as tasks:
-                event: QueueEvent = Woke()
-                while True:
-                    for action in self._consumer.handle(event, self._clock.now()):
-                        if isinstance(action, Tell):
-                            self._performer.tell(action)
-                        else:
-                            tasks.start_soon(self._performer.perform, action, self._sender.send_nowait)
-                    if self._consumer.finished:
-                        return
-                    event = await self._next_event()
+        """Performs and hears until the consumer has finished."""
+        async with create_task_group() as tasks:
+            self._tasks = tasks
+            self._begin(self._hear(self._stopping or Woke(), tasks), tasks)
+            while not self._consumer.finished:
+                if not await self._is_woken():
+                    self._begin(self._hear(Woke(), tasks), tasks)
 
-    async def _next_event(self) -> QueueEvent:
-        try:
-            return self._inbox.receive_nowait()
-        except WouldBlock:
-            deadline = self._consumer.deadline
-        with move_on_after(None if deadline is None else max(deadline - self._clock.now(), 0.0)):
-            return await self._inbox.receive()
-        return Woke()
+    async def _is_woken(self) -> bool:
+        """Waits until the deadline, or until there is an earlier one; False at the deadline."""
+        deadline = self._consumer.deadline
+        self._wakes_at = inf if deadline is None else deadline
+        self._wake = Event()
+        with move_on_after(self._wakes_at - self._clock.now()):
+            await self._wake.wait()
+        return self._wake.is_set()
+
+    def _begin(self, action: Performed | None, tasks: TaskGroup) -> None:
+        if action is not None:
+            tasks.start_soon(self._perform, action, tasks)
+
+    async def _perform(self, action: Performed, tasks: TaskGroup) -> None:
+        """Performs an action, and then the first of each that follows."""
+        following: Performed | None = action
+        while following is not None:
+            following = self._hear(await self._performer.perform(following), tasks)
+
+    def _hear(self, event: QueueEvent, tasks: TaskGroup) -> Performed | None:
+        """Lets the consumer decide; begins everything but one action, which is returned."""
+        first: Performed | None = None
+        for action in self._consumer.handle(event, self._clock.now()):
+            if isinstance(action, Tell):
+                self._performer.tell(action)
+            elif first is None and not isinstance(action, Invoke):
+                first = action
+            else:
+                tasks.start_soon(self._perform, action, tasks)
+        if isinstance(event, Finished) and isinstance(event.result, TimedOut) and event.result.wait_returned:
+            tasks.start_soon(self._await_return, event.number, event.result, tasks)
+        deadline = self._consumer.deadline
+        if self._consumer.finished or (deadline is not None and deadline < self._wakes_at):
+            self._wake.set()
+        return first
+
+    async def _await_return(self, number: int, result: TimedOut, tasks: TaskGroup) -> None:
+        """Waits for a call that could not be stopped."""
+        if result.wait_returned:
+            await result.wait_returned()
+        self._begin(self._hear(Returned(number=number), tasks), tasks)

@@ -19,18 +19,19 @@ from broker.core.events import (
     FetchFailed,
     Finished,
     Invoke,
-    QueueAction,
     QueueEvent,
-    Returned,
     Tell,
     VisibilityChanged,
 )
 from broker.core.payload import queue_event
 from broker.errors import SourceError
-from broker.model.invocation import Invocation, TimedOut
+from broker.model.invocation import Invocation
 from broker.model.observation import Observation
 from broker.model.record import Failure, Record
 from broker.ports import Executor, QueueSource
+
+Performed = Describe | Fetch | Invoke | Delete | ChangeVisibility
+"""The actions that have an answer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,23 +74,21 @@ class QueuePerformer:
         """Says to the observers what happened."""
         self._observe(action.observation)
 
-    async def perform(self, action: QueueAction, report: Callable[[QueueEvent], None]) -> None:
-        """Performs one action and reports its answer."""
+    async def perform(self, action: Performed) -> QueueEvent:
+        """Performs one action and returns its answer. Raises `ExecutorError` where the executor is broken."""
         match action:
             case Fetch():
-                report(await self._fetch(action))
+                return await self._fetch(action)
             case Invoke():
-                await self._invoke(action, report)
+                return await self._invoke(action)
             case Delete():
                 failures = await self._settle(action.records, lambda: self._source.delete(action.records))
-                report(Deleted(number=action.number, failures=failures, chance=self._chance()))
+                return Deleted(number=action.number, failures=failures, chance=self._chance())
             case ChangeVisibility():
                 failures = await self._settle(action.records, lambda: self._change_visibility(action))
-                report(VisibilityChanged(number=action.number, failures=failures))
+                return VisibilityChanged(number=action.number, failures=failures)
             case Describe():
-                report(await self._describe())
-            case Tell():
-                self.tell(action)
+                return await self._describe()
             case _:
                 assert_never(action)
 
@@ -111,7 +110,7 @@ class QueuePerformer:
         except SourceError as error:
             return DescribeFailed(problem=str(error), chance=self._chance())
 
-    async def _invoke(self, invoke: Invoke, report: Callable[[QueueEvent], None]) -> None:
+    async def _invoke(self, invoke: Invoke) -> QueueEvent:
         number, target = invoke.batch.number, self._target
         invocation = Invocation(
             request_id=self._identifier("batch", number),
@@ -123,10 +122,7 @@ class QueuePerformer:
             timeout_seconds=target.timeout_seconds,
         )
         result = await self._executor.invoke(invocation)
-        report(Finished(number=number, result=result, chance=self._chance()))
-        if isinstance(result, TimedOut) and result.wait_returned:
-            await result.wait_returned()
-            report(Returned(number=number))
+        return Finished(number=number, result=result, chance=self._chance())
 
     def _identifier(self, kind: str, number: int) -> str:
         return str(uuid5(self._run_id, f"{kind}/{number}"))
