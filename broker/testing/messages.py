@@ -6,6 +6,7 @@ their MD5 digest; API reference, Message and ReceiveMessage (read November 2026)
 
 import base64
 import hashlib
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,6 +18,7 @@ MessageAttribute = str | int | float | bytes | Mapping[str, str | bytes]
 MAXIMUM_BYTES = 1_048_576
 """Largest message, body and attributes together."""
 
+_OUTSIDE = re.compile("[^\\t\\n\\r\\x20-\\ud7ff\\ue000-\\ufffd\\U00010000-\\U0010ffff]")
 _STRING_TRANSPORT, _BINARY_TRANSPORT = b"\x01", b"\x02"
 
 
@@ -139,12 +141,14 @@ def _base64(data: bytes) -> str:
     return base64.b64encode(data).decode()
 
 
-def require_size(body: str, attributes: Mapping[str, Mapping[str, str]], maximum_bytes: int) -> None:
-    """Raises `SourceError` as SendMessage does, for an empty message and for one that is too large."""
+def require_sendable(body: str, attributes: Mapping[str, Mapping[str, str]], maximum_bytes: int) -> None:
+    """Raises `SourceError` as SendMessage does: for no body, for characters outside XML's set, for too much."""
     if not body:
         raise SourceError(
             "The request must contain the parameter MessageBody.", code="MissingParameter", retryable=False
         )
+    if _OUTSIDE.search(body):
+        raise SourceError("Invalid characters found.", code="InvalidMessageContents", retryable=False)
     size = len(body.encode()) + sum(len(name.encode()) + _size(wire) for name, wire in attributes.items())
     if size > maximum_bytes:
         raise SourceError(

@@ -36,7 +36,7 @@ from typing import Any
 from broker.errors import SourceError
 from broker.model.record import Failure, QueueAttributes
 from broker.ports import Clock
-from broker.testing.messages import MAXIMUM_BYTES, MessageAttribute, StoredMessage, require_size, wire_attributes
+from broker.testing.messages import MAXIMUM_BYTES, MessageAttribute, StoredMessage, require_sendable, wire_attributes
 from broker.testing.queue_faults import QueueFaults
 from broker.testing.queue_fifo import Deduplication, ReceiveAttempts, available_in_groups
 from broker.testing.queue_history import Account, Happening, QueueHistory
@@ -167,7 +167,7 @@ class InMemoryQueue(QueueFaults):
         """
         now = self.clock.now()
         wire = wire_attributes(attributes or {})
-        require_size(body, wire, MAXIMUM_BYTES)
+        require_sendable(body, wire, MAXIMUM_BYTES)
         if self.fifo:
             deduplication_id = self._require_fifo(body, group, deduplication_id, delay_seconds)
             if (first := self._deduplication.find(deduplication_id, now)) is not None:

@@ -93,6 +93,15 @@ MINISTACK_DEVIATIONS = {
     "test_a_repeated_receive_brings_the_same_messages_and_receipts": "ignores ReceiveRequestAttemptId",
 }
 """Where ministack 1.5.33 differs from AWS."""
+FAUXQS_DEVIATIONS = {
+    "test_entries_that_cannot_be_deleted_are_told_by_identifier": "answers success to what is no receipt",
+    "test_an_expired_receipt_of_a_fifo_queue_fails_and_deletes_nothing": "deletes with an expired receipt",
+    "test_a_message_that_is_visible_again_cannot_be_hidden": "says nothing where the message is not in flight",
+    "test_a_receive_brings_several_messages_of_a_group_in_order": "brings one message of a group per receive",
+    "test_a_repeated_receive_brings_the_same_messages_and_receipts": "ignores ReceiveRequestAttemptId",
+    "test_a_body_arrives_byte_for_byte": "refuses characters beyond U+FFFF",
+}
+"""Where fauxqs 2.4.1 differs from AWS."""
 
 
 @dataclass(kw_only=True)

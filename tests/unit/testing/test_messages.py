@@ -7,7 +7,7 @@ from broker.testing.messages import (
     MAXIMUM_BYTES,
     StoredMessage,
     md5_of_attributes,
-    require_size,
+    require_sendable,
     wire_attributes,
 )
 
@@ -78,13 +78,21 @@ def test_its_repr_tells_nothing_of_the_payload() -> None:
 def test_body_and_attributes_count_for_the_size() -> None:
     attributes = wire_attributes({"name": b"12"})
     size = len("Binary") + len("name") + 2
-    require_size("x" * (MAXIMUM_BYTES - size), attributes, MAXIMUM_BYTES)
+    require_sendable("x" * (MAXIMUM_BYTES - size), attributes, MAXIMUM_BYTES)
     with pytest.raises(SourceError, match="must be shorter than 1048576 bytes") as raised:
-        require_size("x" * (MAXIMUM_BYTES - size + 1), attributes, MAXIMUM_BYTES)
+        require_sendable("x" * (MAXIMUM_BYTES - size + 1), attributes, MAXIMUM_BYTES)
     assert (raised.value.code, raised.value.retryable) == ("InvalidParameterValue", False)
 
 
 def test_a_message_needs_a_body() -> None:
     with pytest.raises(SourceError) as raised:
-        require_size("", {}, MAXIMUM_BYTES)
+        require_sendable("", {}, MAXIMUM_BYTES)
     assert raised.value.code == "MissingParameter"
+
+
+@pytest.mark.parametrize("character", ["\x00", "\x1f", "\ud800", "\uffff"])
+def test_a_body_is_made_of_the_characters_of_xml(character) -> None:
+    require_sendable("\t\n\r ~\ud7ff\ue000\ufffd\U0001f600", {}, MAXIMUM_BYTES)
+    with pytest.raises(SourceError) as raised:
+        require_sendable(f"a{character}", {}, MAXIMUM_BYTES)
+    assert raised.value.code == "InvalidMessageContents"

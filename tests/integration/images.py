@@ -1,0 +1,12 @@
+"""Container images, each replaceable: `BROKER_TEST_IMAGE_FAUXQS=registry.example/fauxqs:2` and the like."""
+
+from os import environ
+
+
+def image(name: str, default: str) -> str:
+    """The image named by the environment, else the one that the suite was written for."""
+    return environ.get(f"BROKER_TEST_IMAGE_{name}", default)
+
+
+MINISTACK = image("MINISTACK", "ministackorg/ministack:1.5.33")
+FAUXQS = image("FAUXQS", "kibertoad/fauxqs:2.4.1")
