@@ -56,7 +56,9 @@ class Place:
 
     def variables(self) -> dict[str, str]:
         inherited = {
-            name: os.environ[name] for name in ("PATH", "LANG", "COVERAGE_PROCESS_START") if name in os.environ
+            name: value
+            for name, value in os.environ.items()
+            if name in {"PATH", "LANG"} or name.startswith("COVERAGE_")
         }
         return {
             **inherited,
