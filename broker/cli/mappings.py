@@ -28,9 +28,8 @@ COLUMNS = (
     Column(title="filtered", number=True),
     Column(title="deleted", number=True),
     Column(title="failed", number=True),
-    Column(title="running", number=True),
 )
-COUNTS = ("polled_count", "filtered_count", "deleted_count", "failed_count", "in_flight_batches")
+COUNTS = ("polled_count", "filtered_count", "deleted_count", "failed_count")
 
 
 @click.group()
