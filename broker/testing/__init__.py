@@ -1,17 +1,31 @@
 """Fakes, faults and virtual time for tests of what runs on the broker.
 
+* `InMemoryQueue` keeps SQS's contract, standard or FIFO; `InMemoryQueueSource` is how a consumer sees it.
+* Fault verbs of a queue: `throttle`, `lose_reply`, `fail_deletes`, `fail_visibility_changes`, `slow`, `vanish` and
+  `restore`, `expire_visibility`. `Process` is a broker's process that can `crash`, also at a chosen call.
+* `queue.history` tells what each message went through; `queue.every_message_accounted()` adds it up.
+* `VirtualClock`, `virtual_backend` and `run_in_virtual_time`: hours pass at once, on asyncio and on trio.
+* For pytest the fixtures `make_queue`, `virtual_clock` and `virtual_backend`, without any set-up.
+
+A message whose handler was slow, so that its delete came too late:
+
     >>> import anyio
     >>> from broker.testing import InMemoryQueue, InMemoryQueueSource, VirtualClock, run_in_virtual_time
     >>> async def main() -> list[str]:
     ...     queue = InMemoryQueue("orders", clock=VirtualClock())
-    ...     queue.send("hello")
+    ...     message_id = queue.send("hello")
     ...     source = InMemoryQueueSource(queue)
-    ...     records = await source.receive(
-    ...         maximum_count=10, wait_seconds=20, visibility_timeout_seconds=30, attempt_id=None
-    ...     )
-    ...     return [record.event["body"] for record in records]
+    ...     poll = {
+    ...         "maximum_count": 10, "wait_seconds": 20, "visibility_timeout_seconds": 30, "attempt_id": None
+    ...     }
+    ...     (record,) = await source.receive(**poll)
+    ...     await anyio.sleep(31)
+    ...     await source.receive(**poll)
+    ...     await source.delete([record])
+    ...     queue.every_message_accounted()
+    ...     return [str(happening) for happening in queue.history.of(message_id)]
     >>> run_in_virtual_time(main)
-    ['hello']
+    ['sent', 'received', 'received', 'delete_ignored']
 
 Nothing is imported before it is asked for: a pytest run that does not use these pays nothing.
 """

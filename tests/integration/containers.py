@@ -1,10 +1,12 @@
 """Emulators in containers, on loopback ports, gone when their block ends; skips where no engine answers."""
 
+import gc
 import time
 import urllib.error
 import urllib.request
+import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import docker
@@ -36,17 +38,29 @@ def running_container(image: str, *, port: int, account_id: str, **environment: 
 
 def _prepare(patch: pytest.MonkeyPatch) -> None:
     """Without the container that cleans up where its image is not there; by mapped ports inside a container."""
-    try:
-        client = docker.from_env()
-        client.ping()
-        has_cleaner = bool(client.images.list(name=testcontainers_config.ryuk_image))
-        client.close()
-    except DockerException as error:
-        pytest.skip(f"no container engine answers: {error}")
-    if not has_cleaner:
+    images, problem = _ask_engine()
+    if problem:
+        pytest.skip(f"no container engine answers: {problem}")
+    if testcontainers_config.ryuk_image not in images:
         patch.setattr(testcontainers_config, "ryuk_disabled", True)
     if Path("/.dockerenv").exists():
         patch.setattr(testcontainers_config, "connection_mode_override", ConnectionMode.docker_host)
+
+
+def _ask_engine() -> tuple[set[str], str]:
+    """The images that are there, and why the engine does not answer.
+
+    Docker's client leaves the socket open on which nobody answered: that is not this suite's to warn of.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        try:
+            with closing(docker.from_env()) as client:
+                return {tag for image in client.images.list() for tag in image.tags}, ""
+        except DockerException as error:
+            problem = str(error)
+        gc.collect()
+        return set(), problem
 
 
 def _wait_until_ready(url: str, image: str) -> None:

@@ -1,5 +1,6 @@
 """The pytest plugin gives fixtures and costs nothing to those who do not use them."""
 
+import socket
 import subprocess
 import sys
 
@@ -37,3 +38,10 @@ class TestWithItsBackend:
     async def test_time_is_virtual(self, virtual_clock) -> None:
         await anyio.sleep(3600)
         assert virtual_clock.now() == EPOCH + 3600
+
+
+def test_unit_tests_reach_no_network() -> None:
+    with socket.socket() as connection, pytest.raises(AssertionError, match="do no I/O"):
+        connection.connect(("127.0.0.1", 9))
+    with pytest.raises(AssertionError, match="do no I/O"):
+        socket.getaddrinfo("localhost", 80)

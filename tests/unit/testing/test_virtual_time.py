@@ -1,5 +1,6 @@
 """Time jumps when every task waits, and only then."""
 
+import os
 import threading
 import time
 
@@ -9,6 +10,7 @@ import pytest
 
 from broker.errors import VirtualTimeStalled
 from broker.testing import EPOCH, VirtualClock, VirtualEventLoop, run_in_virtual_time, virtual_backend
+from broker.testing.virtual_time import _current_time, _ThreadCall
 
 DAY = 86400.0
 
@@ -142,6 +144,16 @@ async def test_waiting_for_a_free_thread_does_not_stop_time() -> None:
     assert clock.now() == EPOCH + 20
 
 
+@virtual
+async def test_a_thread_that_starts_after_its_call_was_abandoned_holds_time_too() -> None:
+    clock = VirtualClock()
+    with _ThreadCall.begin(_current_time()) as late:
+        pass
+    assert await clock.run_sync(late.run, clock.now, ()) == EPOCH
+    await anyio.sleep(1)
+    assert clock.now() == EPOCH + 1
+
+
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
 def test_a_sleeping_thread_wakes_when_its_event_loop_ends(backend) -> None:
     returned = threading.Event()
@@ -185,15 +197,26 @@ def test_each_backend_starts_with_a_fresh_clock(backend) -> None:
     assert [run_in_virtual_time(main, backend=backend) for _ in range(2)] == [1.0, 1.0]
 
 
-def test_the_loop_waits_for_file_descriptors_and_knows_its_time() -> None:
+def test_a_file_descriptor_is_waited_for_where_nothing_else_can_happen() -> None:
+    reading, writing = os.pipe()
     loop = VirtualEventLoop()
     try:
-        assert loop.time() == 0.0
-        loop.call_later(5, loop.stop)
+        loop.add_reader(reading, loop.stop)
+        threading.Timer(0.01, os.write, (writing, b"x")).start()
         loop.run_forever()
-        assert loop.time() == 5.0
+        assert os.read(reading, 1) == b"x"
+        assert loop.time() == 0.0
+        loop.remove_reader(reading)
     finally:
         loop.close()
+        os.close(reading)
+        os.close(writing)
+
+
+def test_outside_of_run_sync_a_thread_really_sleeps() -> None:
+    before = time.monotonic()
+    VirtualClock().sleep_in_thread(0.01)
+    assert time.monotonic() - before >= 0.01
 
 
 def test_only_the_two_backends_have_a_virtual_form() -> None:
