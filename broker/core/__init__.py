@@ -1,1 +1,1 @@
-"""Decisions: synchronous, pure, without I\/O."""
+"""Decisions: synchronous and pure."""

@@ -16,6 +16,7 @@ Source: AWS Lambda Developer Guide, "How event source mappings process records",
 """
 
 from collections.abc import Callable, Iterable
+from collections.abc import Set as AbstractSet
 
 from broker.model.batch import BatchTrigger, event_bytes
 from broker.model.record import Record
@@ -53,6 +54,10 @@ class BatchBuffer:
     def _open(self, now: float) -> None:
         lapsed = self._ended_at + self._window_seconds <= now
         self._opened_at = now if lapsed else self._ended_at
+
+    def has_none_of(self, identifiers: AbstractSet[str]) -> bool:
+        """Whether no record here has one of these identifiers."""
+        return self._records.keys().isdisjoint(identifiers)
 
     def replace(self, record: Record) -> bool:
         """Takes a record's newer delivery in its place; False where it does not wait here."""

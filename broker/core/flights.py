@@ -4,7 +4,8 @@ Invariants: a record is in at most one flight; each record of a flight holds its
 each is known.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 from broker.core.group_locks import GroupLocks
@@ -19,28 +20,22 @@ class Flight:
     batch: Batch
     started_at: float
     """When its last attempt began."""
-    retry_at: float | None = None
-    """When it is tried again after a throttle; None while it runs."""
+    is_deferred: bool = False
+    """Whether it waits for another attempt after a throttle."""
     overdue_since: float | None = None
     """When it ran into its time limit without ending; None while it is within."""
-    extend_at: float | None = None
-    """When its visibility is extended; None without a heartbeat."""
-
-    @property
-    def is_running(self) -> bool:
-        """Whether its handler runs within its time limit."""
-        return self.retry_at is None and self.overdue_since is None
 
 
 class Flights:
     """The flights of one consumer."""
 
-    __slots__ = ("_by_number", "_locks", "_newest", "_number")
+    __slots__ = ("_by_number", "_due_at", "_locks", "_newest", "_number")
 
     def __init__(self, locks: GroupLocks) -> None:
         self._locks = locks
         self._number = 0
         self._by_number: dict[int, Flight] = {}
+        self._due_at: dict[int, float] = {}
         self._newest: dict[str, Record] = {}
 
     def __len__(self) -> int:
@@ -77,9 +72,30 @@ class Flights:
     def end(self, flight: Flight) -> None:
         """Lets its records and their groups go."""
         del self._by_number[flight.batch.number]
+        self._due_at.pop(flight.batch.number, None)
         for record in flight.batch.records:
             del self._newest[record.identifier]
         self._locks.release(flight.batch.records)
+
+    def schedule(self, flight: Flight, at: float | None) -> None:
+        """Says when the flight is due: its next attempt, or the extension of its visibility; None for never."""
+        if at is None:
+            self._due_at.pop(flight.batch.number, None)
+        else:
+            self._due_at[flight.batch.number] = at
+
+    def due(self, now: float) -> list[Flight]:
+        """The flights that are due."""
+        return [self._by_number[number] for number, at in self._due_at.items() if at <= now] if self._due_at else []
+
+    @property
+    def deadlines(self) -> Collection[float]:
+        """When each scheduled flight is due."""
+        return self._due_at.values()
+
+    def has_none_of(self, identifiers: AbstractSet[str]) -> bool:
+        """Whether no record in hand has one of these identifiers."""
+        return self._newest.keys().isdisjoint(identifiers)
 
     def replace(self, record: Record) -> bool:
         """Takes the newer receipt of a record in hand; False where it is not."""

@@ -88,6 +88,8 @@ class Polling:
     """The receives of one consumer."""
 
     __slots__ = (
+        "_asked",
+        "_asked_slots",
         "_attempts",
         "_number",
         "_policy",
@@ -106,6 +108,8 @@ class Polling:
         self._attempts = 0
         self._repeats: list[Fetch] = []
         self._started_at: dict[int, float] = {}
+        self._asked = 0
+        self._asked_slots = 0
         self.outstanding: dict[int, Fetch] = {}
         self.backoff = Backoff(policy.source_backoff)
         self.rate = TokenBucket(policy.records_per_second) if policy.records_per_second else None
@@ -129,11 +133,13 @@ class Polling:
 
     def _room(self, free_slots: int, buffered: int) -> int:
         size = self._policy.batch_size
-        asked = [fetch.maximum_count for fetch in self.outstanding.values()]
         if self._policy.window_seconds:
-            return free_slots * size - buffered - sum(asked)
-        taken = -(-buffered // size) + sum(-(-count // size) for count in asked)
-        return (free_slots - taken) * size
+            return free_slots * size - buffered - self._asked
+        return (free_slots - self._slots(buffered) - self._asked_slots) * size
+
+    def _slots(self, count: int) -> int:
+        """How many batches so many messages make, without a window."""
+        return -(-count // self._policy.batch_size)
 
     def _first(self, count: int, wait_seconds: int, visibility: int, now: float) -> Fetch:
         self._attempts += 1
@@ -165,6 +171,8 @@ class Polling:
             visibility_timeout_seconds=visibility,
         )
         self.outstanding[self._number] = fetch
+        self._asked += count
+        self._asked_slots += self._slots(count)
         if self.rate:
             self.rate.take(count)
         return fetch
@@ -187,6 +195,8 @@ class Polling:
 
     def _end(self, number: int, count: int) -> Fetch:
         fetch = self.outstanding.pop(number)
+        self._asked -= fetch.maximum_count
+        self._asked_slots -= self._slots(fetch.maximum_count)
         if self.rate:
             self.rate.take(count - fetch.maximum_count)
         return fetch

@@ -23,7 +23,8 @@ Source: AWS Lambda Developer Guide, "Using Lambda with Amazon SQS", "Error handl
 invoked is let go when its visibility lapses.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from itertools import compress
 from math import ceil
 from typing import assert_never
 
@@ -114,7 +115,7 @@ class QueueConsumer:
     @property
     def deadline(self) -> float | None:
         """The next instant at which it wants to hear `Woke`; later than the last event, None without one."""
-        return min((at for at in self._deadlines() if at is not None and at > self._now), default=None)
+        return min([at for at in self._deadlines() if at is not None and at > self._now], default=None)
 
     def statistics(self) -> QueueStatistics:
         """Counts so far, and what it holds now."""
@@ -189,15 +190,17 @@ class QueueConsumer:
         self._journal.received(count=len(event.records), filtered=len(filtered), known=known)
         self._source_recovered()
 
-    def _sort(self, records: Sequence[Record]) -> tuple[list[Record], list[Record]]:
+    def _sort(self, records: Sequence[Record]) -> tuple[Sequence[Record], Sequence[Record]]:
         """Which messages are new and pass the filter, and which are new and do not."""
+        identifiers = _identifiers(records)
+        parts = (self._flights, self._buffer, self._deletions)
+        if not all(part.has_none_of(identifiers) for part in parts):
+            records = [record for record in records if not self._claim(record)]
         accepts = self._policy.accepts
-        fresh: list[Record] = []
-        filtered: list[Record] = []
-        for record in records:
-            if not self._claim(record):
-                (fresh if accepts is None or accepts(record) else filtered).append(record)
-        return fresh, filtered
+        if accepts is None:
+            return records, ()
+        verdicts = [accepts(record) for record in records]
+        return list(compress(records, verdicts)), [r for r, passes in zip(records, verdicts, strict=True) if not passes]
 
     def _claim(self, record: Record) -> bool:
         """Takes the newer receipt of a message that is already in hand or handled."""
@@ -218,6 +221,7 @@ class QueueConsumer:
                 self._failed(flight, Reason.HANDLER_FAILED, f"{result.error_type}: {result.message}", event.chance)
             case TimedOut():
                 flight.overdue_since = self._now if result.wait_returned else None
+                self._flights.schedule(flight, None)
                 self._failed(flight, Reason.TIMED_OUT, result.message, event.chance)
             case Throttled():
                 self._defer(flight, Reason.THROTTLED, result.message, event.chance, result.retry_after_seconds)
@@ -296,7 +300,8 @@ class QueueConsumer:
     def _defer(self, flight: Flight, reason: Reason, detail: str, chance: float, at_least: float = 0.0) -> None:
         self._scale.throttled(self._now)
         delay = max(delay_seconds(self._policy.retry_backoff, flight.batch.attempt, chance), at_least)
-        flight.retry_at = self._now + delay
+        flight.is_deferred = True
+        self._flights.schedule(flight, self._now + delay)
         self._journal.deferred(flight.batch, reason, detail, delay)
         if self._breaker and self._breaker.failed(self._now):
             self._journal.tell(seen.CircuitOpened(pause_seconds=self._breaker.until - self._now, detail=detail))
@@ -311,10 +316,10 @@ class QueueConsumer:
     def _repeat(self) -> None:
         """What is due by now: deletes, throttled batches, visibility extensions."""
         self._actions += self._deletions.due(self._now)
-        for flight in self._flights:
-            if flight.retry_at is not None and flight.retry_at <= self._now:
+        for flight in self._flights.due(self._now):
+            if flight.is_deferred:
                 self._try_again(flight)
-            elif flight.extend_at is not None and flight.extend_at <= self._now and flight.is_running:
+            else:
                 self._extend(flight)
 
     def _try_again(self, flight: Flight) -> None:
@@ -328,7 +333,7 @@ class QueueConsumer:
 
     def _extend(self, flight: Flight) -> None:
         seconds = self._description.visibility_seconds
-        flight.extend_at = self._now + seconds / 2
+        self._flights.schedule(flight, self._now + seconds / 2)
         self._actions += self._changes.change(self._flights.newest(flight.batch.records), seconds, self._now)
 
     def _drain(self) -> None:
@@ -337,7 +342,7 @@ class QueueConsumer:
             return
         self._release(self._buffer.discard(lambda _: True))
         for flight in self._flights:
-            if flight.retry_at is not None:
+            if flight.is_deferred:
                 records = self._flights.newest(flight.batch.records)
                 self._flights.end(flight)
                 self._release(records)
@@ -370,33 +375,33 @@ class QueueConsumer:
         return limit - len(self._flights)
 
     def _startable(self, records: Sequence[Record], why: str) -> tuple[Record, ...]:
-        """The records that may start now; the others, and what follows them in their groups, are let go."""
-        lapsed: list[Record] = []
-        startable: list[Record] = []
-        groups: set[str | None] = set()
-        for record in records:
-            if record.group in groups or not self._covers(record):
-                lapsed.append(record)
-                groups.update({record.group} - {None})
-            else:
-                startable.append(record)
+        """The records that may start now; the others, and what follows them in their groups, are let go.
+
+        A record may start while nobody else can get it until the handler's time is over, or while it is fresh.
+        """
+        now, fresh_after = self._now, self._now - self._policy.fresh_seconds
+        covered_after = now if self._policy.heartbeat else now + self._policy.function_timeout_seconds
+        uncovered = [
+            record
+            for record in records
+            if record.visible_until <= now
+            or (record.visible_until < covered_after and record.received_at <= fresh_after)
+        ]
+        if not uncovered:
+            return tuple(records)
+        lapsed = [*uncovered, *followers(records, _identifiers(uncovered))]
         self._journal.let_go(lapsed, why)
         self._let_groups_go(lapsed)
-        return tuple(startable)
-
-    def _covers(self, record: Record) -> bool:
-        """Whether nobody else can get the record while the handler has its time."""
-        remaining = record.visible_until - self._now
-        needed = 0.0 if self._policy.heartbeat else self._policy.function_timeout_seconds
-        is_fresh = self._now - record.received_at < self._policy.fresh_seconds
-        return remaining > 0 and (remaining >= needed or is_fresh)
+        gone = _identifiers(lapsed)
+        return tuple(record for record in records if record.identifier not in gone)
 
     def _start(self, records: tuple[Record, ...], trigger: BatchTrigger, number: int, attempt: int) -> None:
         batch = Batch(number=number, records=records, trigger=trigger, attempt=attempt)
         flight = Flight(batch=batch, started_at=self._now)
-        if self._policy.heartbeat:
-            flight.extend_at = min(r.visible_until for r in records) - self._description.visibility_seconds / 2
         self._flights.start(flight)
+        if self._policy.heartbeat:
+            soonest = min(record.visible_until for record in records)
+            self._flights.schedule(flight, soonest - self._description.visibility_seconds / 2)
         self._actions.append(Invoke(batch=batch))
         self._journal.invoked(batch)
 
@@ -437,18 +442,13 @@ class QueueConsumer:
         left = ceil(max(ends_at - self._now, 0.0)) if ends_at is not None else self._policy.long_poll_seconds
         return min(left, self._policy.long_poll_seconds)
 
-    def _deadlines(self) -> Iterator[float | None]:
+    def _deadlines(self) -> list[float | None]:
         """Every instant at which something becomes due by the passing of time alone."""
-        for flight in self._flights:
-            yield flight.extend_at if flight.retry_at is None else flight.retry_at
-        yield self._deletions.deadline
-        yield self._buffer.window_ends_at
+        of_batches = [self._deletions.deadline, self._buffer.window_ends_at, *self._flights.deadlines]
         if self._stop_at is not None:
-            yield self._stop_at - self._policy.function_timeout_seconds
-            return
-        yield self._description.due_at
-        yield self._polling.deadline
-        yield self._breaker.until if self._breaker else None
+            return [*of_batches, self._stop_at - self._policy.function_timeout_seconds]
+        until = self._breaker.until if self._breaker else None
+        return [*of_batches, self._description.due_at, self._polling.deadline, until]
 
 
 def _identifiers(records: Sequence[Record]) -> frozenset[str]:

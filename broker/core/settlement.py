@@ -18,6 +18,7 @@ number of attempts and the memory are inferred: AWS documents neither.
 
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 from broker.core.events import Delete, Deleted
@@ -93,6 +94,10 @@ class Deletions:
             deletes.append(Delete(number=self._number, records=chunk))
         return deletes
 
+    def has_none_of(self, identifiers: AbstractSet[str]) -> bool:
+        """Whether no record with one of these identifiers is being deleted or remembered."""
+        return self._newest.keys().isdisjoint(identifiers) and self._remembered.keys().isdisjoint(identifiers)
+
     def claim(self, record: Record) -> list[Delete] | None:
         """Takes a record that was handled before: the deletes to perform now; None where it was not."""
         if known := self._newest.get(record.identifier):
@@ -105,16 +110,15 @@ class Deletions:
         attempt = self._outstanding.pop(event.number)
         newest = [self._newest[record.identifier] for record in attempt.records]
         superseded = [new for new, old in zip(newest, attempt.records, strict=True) if new.receipt != old.receipt]
-        current = [new for new, old in zip(newest, attempt.records, strict=True) if new.receipt == old.receipt]
-        failed = [record for record in current if record.identifier in event.failures]
-        for record in current:
-            if record.identifier not in event.failures:
-                self._release(record, remember=now > record.visible_until)
-        abandoned = self._retry(failed, attempt, event, now)
+        current = [record for record in newest if record not in superseded] if superseded else newest
+        failed = [record for record in current if record.identifier in event.failures] if event.failures else []
+        deleted = [record for record in current if record not in failed] if failed else current
+        self._release(deleted)
+        self._remember([record for record in deleted if now > record.visible_until])
         outcome = Outcome(
-            deleted_count=len(current) - len(failed),
+            deleted_count=len(deleted),
             failed_count=len(failed),
-            abandoned_count=abandoned,
+            abandoned_count=self._retry(failed, attempt, event, now) if failed else 0,
             detail=str(event.failures[failed[0].identifier]) if failed else "",
         )
         return outcome, self._send(superseded, 1)
@@ -127,17 +131,20 @@ class Deletions:
             delay = delay_seconds(self._policy.delete_backoff, attempt.count, event.chance)
             self._waiting.append(_Waiting(identifiers=tuple(again), attempt=attempt.count + 1, due_at=now + delay))
         abandoned = [record for record in failed if record.identifier not in again]
-        for record in abandoned:
-            self._release(record, remember=True)
+        self._release(abandoned)
+        self._remember(abandoned)
         return len(abandoned)
 
-    def _release(self, record: Record, *, remember: bool) -> None:
-        del self._newest[record.identifier]
-        self._locks.release([record])
-        self._remembered.pop(record.identifier, None)
-        if remember:
+    def _release(self, records: Sequence[Record]) -> None:
+        for record in records:
+            del self._newest[record.identifier]
+            self._remembered.pop(record.identifier, None)
+        self._locks.release(records)
+
+    def _remember(self, records: Sequence[Record]) -> None:
+        for record in records:
             self._remembered[record.identifier] = None
-        if len(self._remembered) > self._policy.remembered_count:
+        while len(self._remembered) > self._policy.remembered_count:
             self._remembered.popitem(last=False)
 
     def due(self, now: float) -> list[Delete]:
