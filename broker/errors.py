@@ -48,10 +48,14 @@ class InvalidPattern(ConfigurationError):  # noqa: N818 - the field's word
 class SourceError(BrokerError):
     """A queue or stream did not do what it was asked."""
 
-    def __init__(self, message: str, *, code: str = "", retryable: bool = True) -> None:
+    def __init__(
+        self, message: str, *, code: str = "", retryable: bool = True, may_have_taken_effect: bool = False
+    ) -> None:
+        """`may_have_taken_effect` where the call was sent and no answer came."""
         super().__init__(message)
         self.code = code
         self.retryable = retryable
+        self.may_have_taken_effect = may_have_taken_effect
 
 
 class StoreError(BrokerError):

@@ -53,6 +53,8 @@ class _Kind(NamedTuple):
     tells_text: bool = True
     """Whether the service's own text may be repeated."""
     retryable: bool = True
+    may_have_taken_effect: bool = False
+    """Whether the request went out and no answer came back."""
 
 
 _KEYS = "Check the credentials in the environment, the profile or the role that the broker runs with."
@@ -107,11 +109,23 @@ _SIGNATURE_CODES = frozenset(code for code, kind in _SERVICE_KINDS.items() if ki
 _UNREACHABLE = _Kind(
     "the endpoint cannot be reached", "Check the network, the region and AWS_ENDPOINT_URL.", tells_text=False
 )
-_LOST = _Kind("the connection was lost before the answer", "It should pass by itself.", tells_text=False)
-_SILENT = _Kind("the endpoint did not answer in time", "It should pass by itself.", tells_text=False)
+_LOST = _Kind(
+    "the connection was lost before the answer",
+    "It should pass by itself.",
+    tells_text=False,
+    may_have_taken_effect=True,
+)
+_SILENT = _Kind(
+    "the endpoint did not answer in time", "It should pass by itself.", tells_text=False, may_have_taken_effect=True
+)
 _TLS = _Kind("TLS failed", "Check AWS_CA_BUNDLE and what stands between here and the endpoint.", tells_text=False)
 _PROXY = _Kind("the proxy failed", "Check HTTPS_PROXY, HTTP_PROXY and NO_PROXY.", tells_text=False)
-_GARBAGE = _Kind("the endpoint answered what is not HTTP", "Check AWS_ENDPOINT_URL.", tells_text=False)
+_GARBAGE = _Kind(
+    "the endpoint answered what is not HTTP",
+    "Check AWS_ENDPOINT_URL.",
+    tells_text=False,
+    may_have_taken_effect=True,
+)
 
 _TRANSPORT_KINDS: dict[str, _Kind] = {
     "EndpointConnectionError": _UNREACHABLE,
@@ -262,7 +276,10 @@ def _fault(call: Call, code: str, kind: _Kind, text: str = "", *, reason: str = 
     told = _first_line(text) if kind.tells_text and not code.isdecimal() else reason
     detail = f": {told}" if told else ""
     return SourceError(
-        f"{call} failed: {kind.what}{detail} ({code}). {kind.remedy}", code=code, retryable=kind.retryable
+        f"{call} failed: {kind.what}{detail} ({code}). {kind.remedy}",
+        code=code,
+        retryable=kind.retryable,
+        may_have_taken_effect=kind.may_have_taken_effect,
     )
 
 

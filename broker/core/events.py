@@ -48,6 +48,8 @@ class FetchFailed:
     number: int
     problem: str
     chance: float
+    may_have_taken_effect: bool = False
+    """Whether no answer came, so that the queue may have handed messages over."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

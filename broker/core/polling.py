@@ -16,7 +16,7 @@ ReceiveMessage, ReceiveRequestAttemptId (read November 2026). That no message is
 inferred from the documented effect of `MaximumConcurrency`.
 """
 
-from broker.core.events import Fetch
+from broker.core.events import Fetch, FetchFailed
 from broker.core.queue_policy import CircuitBreakerPolicy, QueuePolicy
 from broker.core.retry import Backoff
 from broker.core.scaling import ConcurrencyScale
@@ -184,14 +184,14 @@ class Polling:
         self.backoff.reset()
         self._scale.fetched(count, fetch.maximum_count, now)
 
-    def failed(self, number: int, now: float, chance: float) -> float:
+    def failed(self, event: FetchFailed, now: float) -> float:
         """A receive failed; returns the delay in seconds before the next."""
-        fetch = self._end(number, 0)
-        if self._policy.fifo:
+        fetch = self._end(event.number, 0)
+        if self._policy.fifo and event.may_have_taken_effect:
             self._repeats.append(fetch)
         else:
             del self._started_at[fetch.attempt_number]
-        return self.backoff.failed(now, chance)
+        return self.backoff.failed(now, event.chance)
 
     def _end(self, number: int, count: int) -> Fetch:
         fetch = self.outstanding.pop(number)

@@ -154,7 +154,7 @@ class QueueConsumer:
             case Returned():
                 self._returned(event)
             case FetchFailed():
-                self._journal.source_failed(event.problem, self._polling.failed(event.number, self._now, event.chance))
+                self._journal.source_failed(event.problem, self._polling.failed(event, self._now))
             case Described():
                 self._described(event.attributes)
             case DescribeFailed():

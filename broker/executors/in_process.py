@@ -69,6 +69,7 @@ class InProcessExecutor:
         self._limiter = anyio.CapacityLimiter(self._slots.concurrency or math.inf)
         self._run_sync = run_sync
         self._environment = environment or uuid.uuid4().hex
+        self._log_streams: dict[str, str] = {}
 
     @property
     def concurrency(self) -> int | None:
@@ -118,8 +119,10 @@ class InProcessExecutor:
         return outcome
 
     def _context(self, invocation: Invocation) -> LambdaContext:
-        stream = log_stream_name(self._clock, version=invocation.function_version, environment=self._environment)
-        return LambdaContext(invocation, clock=self._clock, log_stream_name=stream)
+        version = invocation.function_version
+        if version not in self._log_streams:
+            self._log_streams[version] = log_stream_name(self._clock, version=version, environment=self._environment)
+        return LambdaContext(invocation, clock=self._clock, log_stream_name=self._log_streams[version])
 
 
 class _ThreadCall:

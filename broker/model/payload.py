@@ -1,4 +1,4 @@
-"""A JSON document that exists as a value, as bytes, or both: each form is made at most once, and only when looked at."""
+"""A JSON document as a value, as bytes, or both: each form is made at most once, and only when looked at."""
 
 from collections.abc import Callable
 from typing import Any, Self

@@ -30,6 +30,8 @@ from broker.model.observation import Observation
 from broker.model.record import Failure, Record
 from broker.ports import Executor, QueueSource
 
+_ID_PREFIX = 24
+"""Characters of a UUID before its last 12 digits, which count."""
 Performed = Describe | Fetch | Invoke | Delete | ChangeVisibility
 """The actions that have an answer."""
 
@@ -60,11 +62,12 @@ class QueuePerformer:
         fifo: bool = False,
         settlement_seconds: float = 30.0,
     ) -> None:
-        """`run_id` makes the ids of this run unique; `chance` draws jitter from [0, 1)."""
+        """`run_id` makes the ids of this run unique, which are UUIDs too; `chance` draws jitter from [0, 1)."""
         self._source = source
         self._executor = executor
         self._target = target
-        self._run_id = run_id
+        self._request_ids = str(run_id)[:_ID_PREFIX]
+        self._receive_ids = str(uuid5(run_id, "receive"))[:_ID_PREFIX]
         self._chance = chance
         self._observe = observe
         self._fifo = fifo
@@ -98,10 +101,15 @@ class QueuePerformer:
                 maximum_count=fetch.maximum_count,
                 wait_seconds=fetch.wait_seconds,
                 visibility_timeout_seconds=fetch.visibility_timeout_seconds,
-                attempt_id=self._identifier("receive", fetch.attempt_number) if self._fifo else None,
+                attempt_id=f"{self._receive_ids}{fetch.attempt_number:012x}" if self._fifo else None,
             )
         except SourceError as error:
-            return FetchFailed(number=fetch.number, problem=str(error), chance=self._chance())
+            return FetchFailed(
+                number=fetch.number,
+                problem=str(error),
+                chance=self._chance(),
+                may_have_taken_effect=error.may_have_taken_effect,
+            )
         return Fetched(number=fetch.number, records=records)
 
     async def _describe(self) -> QueueEvent:
@@ -113,7 +121,7 @@ class QueuePerformer:
     async def _invoke(self, invoke: Invoke) -> QueueEvent:
         number, target = invoke.batch.number, self._target
         invocation = Invocation(
-            request_id=self._identifier("batch", number),
+            request_id=f"{self._request_ids}{number:012x}",
             payload=queue_event(invoke.batch),
             function_name=target.function_name,
             function_arn=target.function_arn,
@@ -123,9 +131,6 @@ class QueuePerformer:
         )
         result = await self._executor.invoke(invocation)
         return Finished(number=number, result=result, chance=self._chance())
-
-    def _identifier(self, kind: str, number: int) -> str:
-        return str(uuid5(self._run_id, f"{kind}/{number}"))
 
     async def _change_visibility(self, change: ChangeVisibility) -> Mapping[str, Failure]:
         return await self._source.change_visibility(

@@ -170,7 +170,9 @@ class QueueFaults:
     def require_reply(self, operation: Operation) -> None:
         """Raises `SourceError` where the reply of a call that took effect is lost."""
         if any(fault.strikes(operation) for fault in self._faults.lost_replies):
-            raise SourceError(f"The connection was closed before the reply of {operation} arrived.")
+            raise SourceError(
+                f"The connection was closed before the reply of {operation} arrived.", may_have_taken_effect=True
+            )
 
     def next_failures(self, operation: Operation, message_ids: Sequence[str]) -> dict[str, Failure]:
         """The entries of this call that are to fail."""

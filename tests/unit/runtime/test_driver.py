@@ -164,6 +164,23 @@ async def test_a_fifo_receive_whose_reply_was_lost_brings_the_same_messages(make
     assert queue.clock.now() - started < queue.visibility_timeout_seconds
 
 
+async def test_a_fifo_receive_whose_repetition_is_refused_does_not_stall_the_mapping(make_queue):
+    queue = make_queue("orders.fifo", fifo=True, visibility_timeout_seconds=20)
+    queue.send("0", group="a", deduplication_id="0")
+    queue.lose_reply("receive")
+    driver = make_driver(queue, executor := ScriptedExecutor(succeed))
+    started = queue.clock.now()
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(driver.run)
+        await anyio.sleep(0.1)
+        queue.expire_visibility()  # from here on the queue refuses the attempt id
+        await until(lambda: not len(queue))
+        driver.stop(queue.clock.now() + 60)
+
+    assert executor.bodies == ["0"]
+    assert queue.clock.now() - started < 30
+
+
 async def test_a_stuck_call_keeps_its_group_until_it_returns(make_queue):
     queue = make_queue("orders.fifo", fifo=True, visibility_timeout_seconds=5)
     returned, order = anyio.Event(), []
