@@ -46,7 +46,7 @@ coverage-report: $(DEV)/.ready ## the gates: every branch of model and core, 90 
 	$(BIN)/coverage report --include='broker/model/*,broker/core/*' --fail-under=100
 	$(BIN)/coverage report --omit='broker/model/*,broker/core/*' --fail-under=90
 
-bench: $(DEV)/.ready ## ratios against a plain aiobotocore loop, measured in one run (ARGS=--quick)
+bench: $(DEV)/.ready ## ratios against a plain aiobotocore loop, measured in one run
 	$(BIN)/python -m tests.benchmarks $(ARGS)
 
 clean: ## remove all that these tasks made, the virtual environments too
