@@ -2,7 +2,9 @@
 
 Rule: a batch goes when `BatchSize` is reached, when `MaximumBatchingWindowInSeconds` has passed, or when the next
 record would make the event exceed 6 MB; without a window whatever is there goes at once. A window opens when the
-previous invocation ended; where it would have passed before anything came, it opens with the first record.
+previous invocation ended; where it would have passed before anything came, it opens with the first record. It closes
+early where the oldest record's visibility would otherwise no longer cover the handler: a window that is as long as
+the visibility allows would let its first record go each time, and never hand it over.
 
 How it works: an ordered map of records by identifier. A record that is delivered again while it waits here replaces
 its older self in place. `take` passes over message groups that are locked, and then over all that follows in them, so
@@ -12,25 +14,41 @@ Invariants: no batch exceeds `BatchSize` or, with more than one record, the byte
 overtake each other; every record that was added leaves by `take` or `discard`.
 
 Source: AWS Lambda Developer Guide, "How event source mappings process records", batching behaviour (read November
-2026). That the window is not reopened over an empty buffer is inferred.
+2026). That the window is not reopened over an empty buffer, and that it closes early, is inferred.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from collections.abc import Set as AbstractSet
+from math import inf
 
 from broker.model.batch import BatchTrigger, event_bytes
 from broker.model.record import Record
 
+COVER_MARGIN_SECONDS = 1.0
+"""How much earlier than it must a window closes: a reply and a timer may be late."""
+
 
 class BatchBuffer:
-    """Records that wait to be handed over, oldest first."""
+    """Records that wait to be handed over, oldest first; `cover_seconds` is the visibility that the handler needs."""
 
-    __slots__ = ("_batch_size", "_bytes", "_ended_at", "_limit_bytes", "_opened_at", "_records", "_window_seconds")
+    __slots__ = (
+        "_batch_size",
+        "_bytes",
+        "_cover_seconds",
+        "_ended_at",
+        "_lapses_at",
+        "_limit_bytes",
+        "_opened_at",
+        "_records",
+        "_window_seconds",
+    )
 
-    def __init__(self, *, batch_size: int, window_seconds: float, limit_bytes: int) -> None:
+    def __init__(self, *, batch_size: int, window_seconds: float, limit_bytes: int, cover_seconds: float) -> None:
         self._batch_size = batch_size
         self._window_seconds = window_seconds
         self._limit_bytes = limit_bytes
+        self._cover_seconds = cover_seconds + COVER_MARGIN_SECONDS
+        self._lapses_at = inf
         self._records: dict[str, Record] = {}
         self._bytes = 0
         self._opened_at = 0.0
@@ -43,17 +61,24 @@ class BatchBuffer:
         """Records whose message group is free."""
         return sum(1 for _ in self._startable(is_locked))
 
-    def add(self, records: Iterable[Record], now: float) -> None:
+    def add(self, records: Sequence[Record], now: float) -> None:
         """Appends records that are not here yet."""
         if not self._records:
             self._open(now)
         for record in records:
             self._records[record.identifier] = record
             self._bytes += len(record.json)
+        self._notice(records)
+
+    def _notice(self, records: Iterable[Record]) -> None:
+        """Keeps the earliest end of a visibility; one that is past its record's stay only closes a window early."""
+        if self._window_seconds:
+            self._lapses_at = min([self._lapses_at, *(record.visible_until for record in records)])
 
     def _open(self, now: float) -> None:
         lapsed = self._ended_at + self._window_seconds <= now
         self._opened_at = now if lapsed else self._ended_at
+        self._lapses_at = inf
 
     def has_none_of(self, identifiers: AbstractSet[str]) -> bool:
         """Whether no record here has one of these identifiers."""
@@ -76,7 +101,11 @@ class BatchBuffer:
     @property
     def window_ends_at(self) -> float | None:
         """When what is here goes at the latest; None while nothing is here or without a window."""
-        return self._opened_at + self._window_seconds if self._records and self._window_seconds else None
+        return self._closes_at if self._records and self._window_seconds else None
+
+    @property
+    def _closes_at(self) -> float:
+        return min(self._opened_at + self._window_seconds, self._lapses_at - self._cover_seconds)
 
     def trigger(self, now: float) -> BatchTrigger | None:
         """Why a batch may be cut now; None where it has to wait."""
@@ -88,7 +117,7 @@ class BatchBuffer:
             return BatchTrigger.SIZE
         if event_bytes(self._bytes, len(self._records)) > self._limit_bytes:
             return BatchTrigger.BYTES
-        return BatchTrigger.WINDOW if now >= self._opened_at + self._window_seconds else None
+        return BatchTrigger.WINDOW if now >= self._closes_at else None
 
     def take(self, is_locked: Callable[[str], bool], now: float) -> tuple[Record, ...]:
         """Removes and returns the records of the next batch; none where all groups are locked."""
@@ -98,6 +127,8 @@ class BatchBuffer:
             self._bytes -= len(record.json)
         if chosen and self._records:
             self._opened_at = now
+            self._lapses_at = inf
+            self._notice(self._records.values())
         return tuple(chosen)
 
     def _choose(self, is_locked: Callable[[str], bool]) -> list[Record]:

@@ -1,8 +1,9 @@
 """What a consumer knows of its queue, and the visibility timeout that every receive passes.
 
 Rule: the queue's attributes are read at the start and each minute. As AWS refuses to create a mapping whose function
-may run longer than the queue's visibility timeout, ours does not begin with such a queue; one that becomes so later is
-only warned of. With a batching window that would outlast the visibility timeout, AWS enlarges it for its receives.
+may run longer than the queue's visibility timeout, ours does not begin with such a queue, unless a heartbeat extends
+the visibility; one that becomes so later is only warned of. With a batching window that would outlast the visibility
+timeout, AWS enlarges it for its receives.
 
 Invariant: at most one read is outstanding.
 
@@ -18,6 +19,8 @@ from broker.core.retry import Backoff
 from broker.model.observation import VisibilityTooShort
 from broker.model.record import QueueAttributes
 
+SHORTEST_SECONDS = 1
+"""A receive that hid nothing would bring the same messages for ever, and each of them too late."""
 WINDOW_MARGIN_SECONDS = 30
 """What AWS adds to window and function timeout when it enlarges the visibility timeout."""
 
@@ -49,10 +52,11 @@ class Description:
         self.due_at = now + self._policy.describe_seconds
         self._backoff.reset()
         visibility, timeout = attributes.visibility_timeout_seconds, self._policy.function_timeout_seconds
+        is_long_enough = visibility >= timeout or self._policy.heartbeat
         before = self.attributes
-        if visibility >= timeout or before is not None:
+        if is_long_enough or before is not None:
             self.attributes = attributes
-        if visibility >= timeout or (before and before.visibility_timeout_seconds == visibility):
+        if is_long_enough or (before and before.visibility_timeout_seconds == visibility):
             return None
         if before is None:
             return f"Queue visibility timeout: {visibility} seconds is less than Function timeout: {timeout:g} seconds"
@@ -73,6 +77,6 @@ class Description:
     @property
     def visibility_seconds(self) -> int:
         """The queue's visibility timeout, or the larger one that AWS uses where a window would outlast it."""
-        queue = self.attributes.visibility_timeout_seconds if self.attributes else 0
+        queue = max(self.attributes.visibility_timeout_seconds, SHORTEST_SECONDS) if self.attributes else 0
         needed = self._policy.window_seconds + ceil(self._policy.function_timeout_seconds)
         return needed + WINDOW_MARGIN_SECONDS if self._policy.window_seconds and needed > queue else queue

@@ -37,3 +37,8 @@ class GroupLocks:
     def is_locked(self, group: str) -> bool:
         """Whether anybody holds the group."""
         return group in self._holders
+
+
+def groups_of(records: Iterable[Record]) -> tuple[str, ...]:
+    """The message groups of some records, sorted; none on a standard queue."""
+    return tuple(sorted({record.group for record in records if record.group is not None}))

@@ -34,14 +34,20 @@ class Counts:
 class Journal:
     """Counts and tells; `actions` is where it says it."""
 
-    __slots__ = ("_actions", "_warned_of_filter", "counts", "last_result", "problem")
+    __slots__ = ("_actions", "_circuit_problem", "_source_problem", "_warned_of_filter", "counts", "last_result")
 
     def __init__(self, actions: list[QueueAction]) -> None:
         self._actions = actions
         self._warned_of_filter = False
         self.counts = Counts()
-        self.problem = ""
         self.last_result = ""
+        self._source_problem = ""
+        self._circuit_problem = ""
+
+    @property
+    def problem(self) -> str:
+        """Why nothing is received or handed over; empty while all is well."""
+        return self._source_problem or self._circuit_problem
 
     def tell(self, observation: seen.Observation) -> None:
         """Tells what moves no count."""
@@ -116,11 +122,21 @@ class Journal:
 
     def source_failed(self, problem: str, delay_seconds: float) -> None:
         """The queue cannot be read."""
-        self.problem = problem
+        self._source_problem = problem
         self.tell(seen.SourceProblem(problem=problem, delay_seconds=delay_seconds))
 
     def source_recovered(self) -> None:
         """The queue can be read."""
-        if self.problem:
-            self.problem = ""
+        if self._source_problem:
+            self._source_problem = ""
             self.tell(seen.SourceRecovered())
+
+    def circuit_opened(self, pause_seconds: float, detail: str) -> None:
+        """The target failed so often in a row that nothing is handed over for a while."""
+        self._circuit_problem = f"The circuit is open: {detail}"
+        self.tell(seen.CircuitOpened(pause_seconds=pause_seconds, detail=detail))
+
+    def circuit_closed(self) -> None:
+        """The target answers again."""
+        self._circuit_problem = ""
+        self.tell(seen.CircuitClosed())

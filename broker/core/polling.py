@@ -2,7 +2,8 @@
 
 Rule: a receive asks for no more than can start at once: the batches that may still start, less what waits and what
 other receives may bring. A queue that cannot be read is left alone with back-off, and then one receive tries. A FIFO
-receive whose reply was lost is repeated with the same attempt id, so that it brings the same messages.
+receive whose reply was lost is repeated with the same attempt id, so that it brings the same messages. A receive that
+brought nothing though it did not wait is not followed at once by the next.
 
 How it works: without a window each receive fills whole batches of its own, so it takes as many slots as its count
 needs; with a window all receives fill one batch. The extensions are two gates: a token bucket of records (what a
@@ -25,6 +26,10 @@ MESSAGES_PER_RECEIVE = 10
 """Most messages that one ReceiveMessage brings."""
 ATTEMPT_LIFE_SECONDS = 300.0
 """How long SQS remembers a `ReceiveRequestAttemptId`."""
+SHORTEST_EMPTY_SECONDS = 1.0
+"""How far apart receives of an empty queue begin at least, where the queue does not let them wait."""
+EARLY_SECONDS = 1e-6
+"""Instants of this century, as floats, are no finer than a quarter of this: what is due so soon is due."""
 
 
 class TokenBucket:
@@ -41,7 +46,7 @@ class TokenBucket:
         """Whole tokens at this instant."""
         self._tokens = min(self._tokens + max(now - self._at, 0.0) * self._rate, max(self._rate, 1.0))
         self._at = now
-        return int(self._tokens + 1e-9)
+        return int(self._tokens + self._rate * EARLY_SECONDS)
 
     def take(self, count: int) -> None:
         """Removes tokens; a negative count gives them back."""
@@ -78,6 +83,12 @@ class CircuitBreaker:
         self.until = float("-inf")
         return was_open
 
+    def limit(self, limit: int, now: float) -> int:
+        """Batches that may be in flight, of the `limit` that there would be without it."""
+        if not self.is_tripped:
+            return limit
+        return 0 if now < self.until else 1
+
     @property
     def is_tripped(self) -> bool:
         """Whether the target has not answered since the circuit opened."""
@@ -93,6 +104,7 @@ class Polling:
         "_attempts",
         "_number",
         "_policy",
+        "_quiet_until",
         "_repeats",
         "_scale",
         "_started_at",
@@ -106,6 +118,7 @@ class Polling:
         self._scale = scale
         self._number = 0
         self._attempts = 0
+        self._quiet_until = 0.0
         self._repeats: list[Fetch] = []
         self._started_at: dict[int, float] = {}
         self._asked = 0
@@ -118,7 +131,7 @@ class Polling:
         """The receives to start now."""
         fetches: list[Fetch] = []
         most = 1 if self.backoff.failures else self._scale.pollers
-        while now >= self.backoff.until and len(self.outstanding) < most:
+        while now >= self._closed_until and len(self.outstanding) < most:
             count = self._count(free_slots, buffered, now)
             if count < 1:
                 break
@@ -180,8 +193,10 @@ class Polling:
     def fetched(self, number: int, count: int, now: float) -> None:
         """A receive returned."""
         fetch = self._end(number, count)
-        del self._started_at[fetch.attempt_number]
+        started_at = self._started_at.pop(fetch.attempt_number)
         self.backoff.reset()
+        if not count:
+            self._quiet_until = max(self._quiet_until, started_at + SHORTEST_EMPTY_SECONDS)
         self._scale.fetched(count, fetch.maximum_count, now)
 
     def failed(self, event: FetchFailed, now: float) -> float:
@@ -204,4 +219,8 @@ class Polling:
     @property
     def deadline(self) -> float:
         """Before this instant nothing more is received."""
-        return max(self.backoff.until, self.rate.next_at if self.rate else 0.0)
+        return max(self._closed_until, self.rate.next_at if self.rate else 0.0)
+
+    @property
+    def _closed_until(self) -> float:
+        return max(self.backoff.until, self._quiet_until)

@@ -28,8 +28,8 @@ from itertools import compress
 from math import ceil
 from typing import assert_never
 
-from broker.core.batching import BatchBuffer
 from broker.core.description import Description
+from broker.core.dispatch import EXTENSIONS_PER_VISIBILITY, Dispatch
 from broker.core.events import (
     Deleted,
     Described,
@@ -37,7 +37,6 @@ from broker.core.events import (
     Fetched,
     FetchFailed,
     Finished,
-    Invoke,
     QueueAction,
     QueueEvent,
     Returned,
@@ -45,18 +44,18 @@ from broker.core.events import (
     VisibilityChanged,
     Woke,
 )
-from broker.core.flights import Flight, Flights
-from broker.core.group_locks import GroupLocks
+from broker.core.flights import Flight
+from broker.core.group_locks import GroupLocks, groups_of
 from broker.core.journal import Journal
 from broker.core.polling import CircuitBreaker, Polling
 from broker.core.queue_policy import QueuePolicy
-from broker.core.response import NOTHING_FAILED, failed_identifiers, followers
+from broker.core.response import NOTHING_FAILED, failed_identifiers, followers, identifiers_of
 from broker.core.retry import delay_seconds
 from broker.core.scaling import ConcurrencyScale
 from broker.core.settlement import ENTRIES_PER_CALL, Deletions
 from broker.core.visibility import VisibilityChanges
 from broker.model import observation as seen
-from broker.model.batch import Batch, BatchTrigger, Reason
+from broker.model.batch import Batch, Reason
 from broker.model.invocation import HandlerFailed, Succeeded, Throttled, TimedOut, Unavailable
 from broker.model.record import QueueAttributes, Record
 from broker.model.status import QueueStatistics
@@ -70,21 +69,19 @@ class QueueConsumer:
 
     def __init__(self, policy: QueuePolicy) -> None:
         self._policy = policy
-        self._locks = GroupLocks()
+        locks = GroupLocks()
         self._scale = ConcurrencyScale(policy.scaling)
         self._polling = Polling(policy, self._scale)
         self._breaker = CircuitBreaker(policy.circuit_breaker) if policy.circuit_breaker else None
-        self._buffer = BatchBuffer(
-            batch_size=policy.batch_size, window_seconds=policy.window_seconds, limit_bytes=policy.payload_limit_bytes
-        )
-        self._flights = Flights(self._locks)
-        self._deletions = Deletions(policy, self._locks)
+        self._deletions = Deletions(policy, locks)
         self._changes = VisibilityChanges()
         self._description = Description(policy)
         self._stop_at: float | None = None
         self._now = float("-inf")
         self._actions: list[QueueAction] = []
         self._journal = Journal(self._actions)
+        self._dispatch = Dispatch(policy, locks, self._journal, self._actions)
+        self._flights = self._dispatch.flights
 
     # ---- what is asked of it
 
@@ -106,10 +103,9 @@ class QueueConsumer:
         return self._stop_at is not None and not (
             self._description.outstanding
             or self._polling.outstanding
-            or self._buffer
-            or self._flights
             or self._deletions
             or self._changes
+            or not self._dispatch.is_empty
         )
 
     @property
@@ -131,7 +127,7 @@ class QueueConsumer:
             batch_count=self._flights.batch_count,
             in_flight_batches=len(self._flights),
             in_flight_records=self._flights.record_count,
-            buffered_records=len(self._buffer),
+            buffered_records=self._dispatch.buffered_count,
             stuck_batches=sum(flight.overdue_since is not None for flight in self._flights),
             outstanding_fetches=len(self._polling.outstanding),
             concurrency_limit=self._scale.limit,
@@ -160,7 +156,7 @@ class QueueConsumer:
             case DescribeFailed():
                 self._journal.source_failed(event.problem, self._description.failed(self._now, event.chance))
             case Stopping():
-                self._stop_at = min(event.deadline_at, self._stop_at or event.deadline_at)
+                self._stop_at = event.deadline_at if self._stop_at is None else min(event.deadline_at, self._stop_at)
             case Woke():
                 pass
             case _:
@@ -174,6 +170,7 @@ class QueueConsumer:
                 self._source_recovered()
             case warning:
                 self._journal.tell(warning)
+                self._source_recovered()
 
     def _source_recovered(self) -> None:
         if not self._polling.backoff.failures and not self._description.is_failing:
@@ -185,16 +182,16 @@ class QueueConsumer:
         known = len(event.records) - len(fresh) - len(filtered)
         if filtered:
             self._actions += self._deletions.delete(filtered)
-        if fresh:
-            self._buffer.add(fresh, self._now)
+        self._dispatch.add(fresh, self._now)
         self._journal.received(count=len(event.records), filtered=len(filtered), known=known)
         self._source_recovered()
 
     def _sort(self, records: Sequence[Record]) -> tuple[Sequence[Record], Sequence[Record]]:
         """Which messages are new and pass the filter, and which are new and do not."""
-        identifiers = _identifiers(records)
-        parts = (self._flights, self._buffer, self._deletions)
-        if not all(part.has_none_of(identifiers) for part in parts):
+        identifiers = identifiers_of(records)
+        if len(identifiers) < len(records):
+            records = list({record.identifier: record for record in records}.values())
+        if not (self._dispatch.has_none_of(identifiers) and self._deletions.has_none_of(identifiers)):
             records = [record for record in records if not self._claim(record)]
         accepts = self._policy.accepts
         if accepts is None:
@@ -204,7 +201,7 @@ class QueueConsumer:
 
     def _claim(self, record: Record) -> bool:
         """Takes the newer receipt of a message that is already in hand or handled."""
-        if self._flights.replace(record) or self._buffer.replace(record):
+        if self._dispatch.replace(record):
             return True
         deletes = self._deletions.claim(record)
         if deletes is None:
@@ -233,7 +230,7 @@ class QueueConsumer:
     def _responded(self, flight: Flight, result: Succeeded, chance: float) -> None:
         failed: frozenset[str] | None = NOTHING_FAILED
         if self._policy.report_batch_item_failures:
-            failed = failed_identifiers(result.response, _identifiers(flight.batch.records))
+            failed = failed_identifiers(result.response, identifiers_of(flight.batch.records))
         if failed is None:
             self._failed(flight, Reason.MALFORMED_RESPONSE, "the response is no valid batchItemFailures", chance)
             return
@@ -246,19 +243,19 @@ class QueueConsumer:
         """Under FIFO, what was not reported though it follows a failed message of its group: kept, or warned of."""
         following = followers(batch.records, failed) if failed else []
         if following and self._policy.hold_group:
-            return failed | _identifiers(following)
+            return failed | identifiers_of(following)
         if following:
-            self._journal.tell(seen.GroupOrderBroken(groups=_groups(following)))
+            self._journal.tell(seen.GroupOrderBroken(groups=groups_of(following)))
         return failed
 
     def _failed(self, flight: Flight, reason: Reason, detail: str, chance: float) -> None:
         self._reached()
         self._scale.failed(self._now)
-        self._settle(flight, _identifiers(flight.batch.records), reason, detail, chance)
+        self._settle(flight, identifiers_of(flight.batch.records), reason, detail, chance)
 
     def _reached(self) -> None:
         if self._breaker and self._breaker.succeeded():
-            self._journal.tell(seen.CircuitClosed())
+            self._journal.circuit_closed()
 
     def _settle(self, flight: Flight, failed: frozenset[str], reason: Reason, detail: str, chance: float) -> None:
         records = self._flights.newest(flight.batch.records)
@@ -277,19 +274,12 @@ class QueueConsumer:
             receives = max(record.receive_count for record in retried)
             seconds = min(ceil(delay_seconds(backoff, receives, chance)), LONGEST_VISIBILITY_SECONDS)
             self._actions += self._changes.change(retried, seconds, self._now)
-        self._let_groups_go(retried)
-
-    def _let_groups_go(self, records: Sequence[Record]) -> None:
-        groups = _groups(records)
-        if groups:
-            self._journal.let_go(self._buffer.discard(lambda record: record.group in groups), "group failed")
+        self._dispatch.let_groups_go(retried)
 
     def _leave(self, flight: Flight) -> None:
-        self._buffer.invocation_ended(self._now)
-        if flight.overdue_since is None:
-            self._flights.end(flight)
-        else:
-            self._journal.tell(seen.InvocationStuck(batch=flight.batch.number, groups=_groups(flight.batch.records)))
+        self._dispatch.leave(flight, self._now)
+        if flight.overdue_since is not None:
+            self._journal.tell(seen.InvocationStuck(batch=flight.batch.number, groups=groups_of(flight.batch.records)))
 
     def _returned(self, event: Returned) -> None:
         flight = self._flights[event.number]
@@ -300,11 +290,15 @@ class QueueConsumer:
     def _defer(self, flight: Flight, reason: Reason, detail: str, chance: float, at_least: float = 0.0) -> None:
         self._scale.throttled(self._now)
         delay = max(delay_seconds(self._policy.retry_backoff, flight.batch.attempt, chance), at_least)
-        flight.is_deferred = True
-        self._flights.schedule(flight, self._now + delay)
-        self._journal.deferred(flight.batch, reason, detail, delay)
-        if self._breaker and self._breaker.failed(self._now):
-            self._journal.tell(seen.CircuitOpened(pause_seconds=self._breaker.until - self._now, detail=detail))
+        self._journal.deferred(flight.batch, reason, detail, self._dispatch.defer(flight, delay, self._now))
+        if self._breaker:
+            self._target_down(self._breaker, detail)
+
+    def _target_down(self, breaker: CircuitBreaker, detail: str) -> None:
+        if breaker.failed(self._now):
+            self._journal.circuit_opened(breaker.until - self._now, detail)
+        if self._now < breaker.until:
+            self._dispatch.let_deferred_go("circuit open")
 
     def _deleted(self, event: Deleted) -> None:
         outcome, deletes = self._deletions.settled(event, self._now)
@@ -316,94 +310,31 @@ class QueueConsumer:
     def _repeat(self) -> None:
         """What is due by now: deletes, throttled batches, visibility extensions."""
         self._actions += self._deletions.due(self._now)
-        for flight in self._flights.due(self._now):
-            if flight.is_deferred:
-                self._try_again(flight)
-            else:
-                self._extend(flight)
-
-    def _try_again(self, flight: Flight) -> None:
-        batch, records = flight.batch, self._flights.newest(flight.batch.records)
-        self._flights.end(flight)
-        startable = self._startable(records, "throttled too long")
-        if len(startable) == len(records):
-            self._start(startable, batch.trigger, batch.number, batch.attempt + 1)
-        elif startable:
-            self._start(startable, batch.trigger, self._flights.next_number(), 1)
+        for flight in self._dispatch.due(self._now):
+            self._extend(flight)
 
     def _extend(self, flight: Flight) -> None:
         seconds = self._description.visibility_seconds
-        self._flights.schedule(flight, self._now + seconds / 2)
-        self._actions += self._changes.change(self._flights.newest(flight.batch.records), seconds, self._now)
+        self._flights.schedule(flight, self._now + seconds / EXTENSIONS_PER_VISIBILITY)
+        self._actions += self._changes.extend(self._flights.newest(flight.batch.records), seconds, self._now)
 
     def _drain(self) -> None:
         """Releases what can no longer be handled before the drain's end."""
         if self._stop_at is None or self._now < self._stop_at - self._policy.function_timeout_seconds:
             return
-        self._release(self._buffer.discard(lambda _: True))
-        for flight in self._flights:
-            if flight.is_deferred:
-                records = self._flights.newest(flight.batch.records)
-                self._flights.end(flight)
-                self._release(records)
+        self._release(self._dispatch.hand_over())
 
     def _release(self, records: Sequence[Record]) -> None:
         self._actions += self._changes.change(records, RELEASE_SECONDS, self._now)
         self._journal.let_go(records, "drain")
 
     def _cut(self) -> None:
-        if self._policy.fifo:
-            self._journal.let_go(self._buffer.discard(self._has_lapsed), "visibility too short")
-        while self._free_slots > 0 and (trigger := self._trigger()):
-            records = self._buffer.take(self._locks.is_locked, self._now)
-            if not records:
-                return
-            startable = self._startable(records, "visibility too short")
-            if startable:
-                self._start(startable, trigger, self._flights.next_number(), 1)
-
-    def _has_lapsed(self, record: Record) -> bool:
-        return record.visible_until <= self._now
-
-    def _trigger(self) -> BatchTrigger | None:
-        trigger = self._buffer.trigger(self._now)
-        return BatchTrigger.DRAIN if trigger is None and self._stop_at is not None and self._buffer else trigger
+        self._dispatch.cut(self._free_slots, self._now, is_draining=self._stop_at is not None)
 
     @property
     def _free_slots(self) -> int:
-        limit = 1 if self._breaker and self._breaker.is_tripped else self._scale.limit
+        limit = self._breaker.limit(self._scale.limit, self._now) if self._breaker else self._scale.limit
         return limit - len(self._flights)
-
-    def _startable(self, records: Sequence[Record], why: str) -> tuple[Record, ...]:
-        """The records that may start now; the others, and what follows them in their groups, are let go.
-
-        A record may start while nobody else can get it until the handler's time is over, or while it is fresh.
-        """
-        now, fresh_after = self._now, self._now - self._policy.fresh_seconds
-        covered_after = now if self._policy.heartbeat else now + self._policy.function_timeout_seconds
-        uncovered = [
-            record
-            for record in records
-            if record.visible_until <= now
-            or (record.visible_until < covered_after and record.received_at <= fresh_after)
-        ]
-        if not uncovered:
-            return tuple(records)
-        lapsed = [*uncovered, *followers(records, _identifiers(uncovered))]
-        self._journal.let_go(lapsed, why)
-        self._let_groups_go(lapsed)
-        gone = _identifiers(lapsed)
-        return tuple(record for record in records if record.identifier not in gone)
-
-    def _start(self, records: tuple[Record, ...], trigger: BatchTrigger, number: int, attempt: int) -> None:
-        batch = Batch(number=number, records=records, trigger=trigger, attempt=attempt)
-        flight = Flight(batch=batch, started_at=self._now)
-        self._flights.start(flight)
-        if self._policy.heartbeat:
-            soonest = min(record.visible_until for record in records)
-            self._flights.schedule(flight, soonest - self._description.visibility_seconds / 2)
-        self._actions.append(Invoke(batch=batch))
-        self._journal.invoked(batch)
 
     def _receive(self) -> None:
         if self._stop_at is not None:
@@ -412,48 +343,30 @@ class QueueConsumer:
         if self._may_receive():
             self._actions += self._polling.plan(
                 free_slots=self._free_slots,
-                buffered=self._waiting_count,
+                buffered=self._dispatch.waiting_count,
                 wait_seconds=self._wait_seconds(),
                 visibility=self._description.visibility_seconds,
                 now=self._now,
             )
 
     def _may_receive(self) -> bool:
-        is_paused = self._breaker is not None and self._now < self._breaker.until
-        return (
-            self._description.attributes is not None
-            and not is_paused
-            and self._deletions.calls < self._most_delete_calls
-        )
+        return self._description.attributes is not None and self._deletions.calls < self._most_delete_calls
 
     @property
     def _most_delete_calls(self) -> int:
         """Above this the queue takes deletes more slowly than it gives messages."""
         return 10 + 2 * self._scale.limit * ceil(self._policy.batch_size / ENTRIES_PER_CALL)
 
-    @property
-    def _waiting_count(self) -> int:
-        """Messages that take room: all that wait, but for those whose group another batch holds."""
-        return self._buffer.startable_count(self._locks.is_locked) if self._policy.fifo else len(self._buffer)
-
     def _wait_seconds(self) -> int:
         """The long poll, cut to what is left of an open window."""
-        ends_at = self._buffer.window_ends_at
+        ends_at = self._dispatch.window_ends_at
         left = ceil(max(ends_at - self._now, 0.0)) if ends_at is not None else self._policy.long_poll_seconds
         return min(left, self._policy.long_poll_seconds)
 
     def _deadlines(self) -> list[float | None]:
         """Every instant at which something becomes due by the passing of time alone."""
-        of_batches = [self._deletions.deadline, self._buffer.window_ends_at, *self._flights.deadlines]
+        of_batches = [self._deletions.deadline, *self._dispatch.deadlines]
         if self._stop_at is not None:
             return [*of_batches, self._stop_at - self._policy.function_timeout_seconds]
         until = self._breaker.until if self._breaker else None
         return [*of_batches, self._description.due_at, self._polling.deadline, until]
-
-
-def _identifiers(records: Sequence[Record]) -> frozenset[str]:
-    return frozenset([record.identifier for record in records])
-
-
-def _groups(records: Sequence[Record]) -> tuple[str, ...]:
-    return tuple(sorted({record.group for record in records if record.group is not None}))

@@ -14,7 +14,7 @@ Source: AWS Lambda Developer Guide, "Handling errors for an SQS event source", s
 takes them alike, that other scalars fail, and that `{}` as an entry fails is inferred.
 """
 
-from collections.abc import Container, Sequence
+from collections.abc import Container, Iterable, Sequence
 from typing import Any
 
 from broker.model.payload import Payload
@@ -42,6 +42,11 @@ def _reported(entries: Any, identifiers: Container[str]) -> frozenset[str] | Non
     reported: list[Any] = [entry.get("itemIdentifier") if isinstance(entry, dict) else None for entry in entries]
     known = all(isinstance(identifier, str) and identifier in identifiers for identifier in reported)
     return frozenset(reported) if known else None
+
+
+def identifiers_of(records: Iterable[Record]) -> frozenset[str]:
+    """What responses and failures name the records by."""
+    return frozenset([record.identifier for record in records])
 
 
 def followers(records: Sequence[Record], failed: frozenset[str]) -> list[Record]:

@@ -6,7 +6,7 @@ on sight. A FIFO group stays locked while one of its records is being deleted.
 
 How it works: each `Delete` is numbered and outstanding until it is settled. A record delivered again meanwhile brings a
 newer receipt: a delete with the older one may be answered with success and do nothing (standard queues), so it is
-repeated with the newer. A record whose visibility had passed when its delete was answered is remembered as well: it
+repeated with the newer. A record whose visibility had ended when its delete was answered is remembered as well: it
 may have been delivered again before the delete took effect.
 
 Invariants: a record is in at most one outstanding or waiting delete; a claimed record never reaches a handler; at most
@@ -114,7 +114,7 @@ class Deletions:
         failed = [record for record in current if record.identifier in event.failures] if event.failures else []
         deleted = [record for record in current if record not in failed] if failed else current
         self._release(deleted)
-        self._remember([record for record in deleted if now > record.visible_until])
+        self._remember([record for record in deleted if now >= record.visible_until])
         outcome = Outcome(
             deleted_count=len(deleted),
             failed_count=len(failed),

@@ -1,15 +1,16 @@
-"""Handing messages back, and keeping them hidden for longer.
+"""Changing when messages become visible: handing them back, delaying them, keeping them hidden for longer.
 
 Rule: what a drain cannot handle is released with visibility 0, so that another worker has it at once. In a FIFO queue
 a message must not become visible before a later one of its group is: the group is released from its last message to
 its first, the first of each group alone in the final calls, and where a later one cannot be released the earlier ones
-stay hidden until their visibility timeout.
+stay hidden until their visibility timeout. A message whose visibility has ended is nobody's here: it may be with
+another worker, so nothing is changed. To keep messages hidden for longer needs no order.
 
 How it works: a `Change` is a list of calls. Without groups they all go at once; with groups each waits for the one
 before, and a group with a failed entry is left out of those that follow.
 
-Invariants: no call has more than ten entries; the first message of a group is never sent before all its later ones
-have succeeded.
+Invariants: no call has more than ten entries; the first message of a group is never released before all its later ones
+have been.
 
 Source: Amazon SQS Developer Guide, "FIFO delivery logic" (read November 2026); the order of release is inferred.
 """
@@ -54,12 +55,16 @@ class VisibilityChanges:
         return len(self._outstanding)
 
     def change(self, records: Sequence[Record], seconds: int, now: float) -> list[ChangeVisibility]:
-        """Sets the visibility of records, which are in queue order, to `seconds` from now."""
-        grouped = [record for record in records if record.group is not None]
-        changes = [_Change([chunk], seconds, now) for chunk in chunks([r for r in records if r.group is None])]
-        if grouped:
-            changes.append(_Change(_last_to_first(grouped), seconds, now))
-        return [action for change in changes for action in self._send(change)]
+        """Lets records, which are in queue order, become visible `seconds` from now."""
+        grouped = [record for record in _hidden(records, now) if record.group is not None]
+        actions = self.extend([record for record in records if record.group is None], seconds, now)
+        return actions + self._send(_Change(_last_to_first(grouped), seconds, now))
+
+    def extend(self, records: Sequence[Record], seconds: int, now: float) -> list[ChangeVisibility]:
+        """Keeps records hidden for `seconds` from now."""
+        return [
+            action for chunk in chunks(_hidden(records, now)) for action in self._send(_Change([chunk], seconds, now))
+        ]
 
     def _send(self, change: _Change) -> list[ChangeVisibility]:
         records = change.next_call()
@@ -78,6 +83,10 @@ class VisibilityChanges:
             elif record.group is not None:
                 change.spoiled.add(record.group)
         return self._send(change)
+
+
+def _hidden(records: Sequence[Record], now: float) -> list[Record]:
+    return [record for record in records if record.visible_until > now]
 
 
 def _last_to_first(records: Sequence[Record]) -> list[tuple[Record, ...]]:

@@ -81,7 +81,7 @@ class RecordsLetGo:
 
     count: int
     why: str
-    """`visibility too short`, `group failed`, `throttled too long`, `drain`."""
+    """`visibility too short`, `group failed`, `throttled too long`, `circuit open`, `drain`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
