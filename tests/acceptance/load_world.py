@@ -7,6 +7,7 @@ which process handled which message at which delivery. What the file and the que
 import json
 import threading
 import time
+import urllib.request
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -88,7 +89,10 @@ class Load:
         self.sqs = sqs
         self.sent: list[str] = []
         self._groups = groups if fifo else 0
+        self.folder = place.folder
+        """Where the newest generation works."""
         self._generation = 0
+        self._newest: Running | None = None
         suffix = ".fifo" if fifo else ""
         kind = {"FifoQueue": "true", "ContentBasedDeduplication": "true"} if fifo else {}
         self.name = f"load-{uuid4()}{suffix}"
@@ -109,7 +113,11 @@ class Load:
             f"    BatchSize: 10\n"
             f"    Broker: {{{extensions}}}\n{mapping}",
         )
-        place.write("load_app.py", NOTES + handler)
+        self.write_handler(handler)
+
+    def write_handler(self, handler: str) -> None:
+        """What the next generation runs."""
+        self.place.write("load_app.py", NOTES + handler)
 
     def _create(self, name: str, attributes: dict[str, str]) -> str:
         return str(self.sqs.create_queue(QueueName=name, Attributes=attributes)["QueueUrl"])
@@ -153,12 +161,21 @@ class Load:
     # ---- the broker
 
     def start(self) -> Running:
-        """Starts the next generation, in a folder of its own."""
+        """Starts the next generation, in a folder of its own, and waits until it can be stopped properly."""
         self._generation += 1
-        folder = self.place.folder / f"generation-{self._generation}"
-        folder.mkdir()
+        self.folder = self.place.folder / f"generation-{self._generation}"
+        self.folder.mkdir()
         variables = {"NOTES": str(self.notes), "PYTHONPATH": str(self.place.folder)}
-        return Place(folder, {**self.place.environment, **variables}).start("run", str(self.file))
+        place = Place(self.folder, {**self.place.environment, **variables})
+        self._newest = place.start("--debug", "run", str(self.file))
+        self._newest.wait_for("mapping.state_changed")
+        return self._newest
+
+    def status(self, running: Running) -> Any:
+        """What the mapping shows of itself."""
+        url = json.loads(running.wait_for("broker.started").splitlines()[0])["listener"]
+        with urllib.request.urlopen(f"{url}/status") as answer:
+            return json.load(answer)[0]
 
     # ---- the books
 
@@ -171,13 +188,27 @@ class Load:
         """How many lines were noted: one for each message and delivery."""
         return self.notes.read_bytes().count(b"\n")
 
+    def wait_until(self, is_true: Callable[[], bool], *, what: str) -> None:
+        """Waits for what the newest generation does; it must live meanwhile."""
+
+        def is_done() -> bool:
+            assert self._newest is not None, "no broker was started"
+            assert self._newest.process.poll() is None, self._newest.text
+            return is_true()
+
+        wait_until(is_done, what=what)
+
     def wait_for_handled(self, count: int) -> None:
         """Waits until so many messages were noted, counting each delivery."""
-        wait_until(lambda: self.handled_count() >= count, what=f"{count} messages handled")
+        self.wait_until(lambda: self.handled_count() >= count, what=f"{count} messages handled")
 
     def wait_until_all_handled(self) -> None:
         """Waits until every message that was sent was noted."""
-        wait_until(lambda: self.handled_count() >= len(self.sent) and not self.missing(), what="every message handled")
+        self.wait_until(lambda: self.handled_count() >= len(self.sent) and not self.missing(), what="all handled")
+
+    def wait_until_empty(self) -> None:
+        """Waits until nothing is left in the queue."""
+        self.wait_until(lambda: self.depth() == 0, what="an empty queue")
 
     def missing(self) -> set[str]:
         return set(self.sent) - {each.body for each in self.handled()}

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.acceptance.command import Place
-from tests.acceptance.load_world import ASYNC_HANDLER, SYNC_HANDLER, Load, wait_until
+from tests.acceptance.load_world import ASYNC_HANDLER, SYNC_HANDLER, Load
 
 CONCURRENCY = 5
 BATCH_SIZE = 10
@@ -36,7 +36,7 @@ def kill_again_and_again(load: Load, times: int) -> None:
         kill(load, chance)
     with load.start() as running:
         load.wait_until_all_handled()
-        wait_until(lambda: load.depth() == 0, what="an empty queue")
+        load.wait_until_empty()
         running.signal(signal.SIGTERM)
         assert running.end().code == 0
 

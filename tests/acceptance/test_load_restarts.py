@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.acceptance.command import Place, Running
-from tests.acceptance.load_world import ASYNC_HANDLER, SYNC_HANDLER, Load, wait_until
+from tests.acceptance.load_world import ASYNC_HANDLER, SYNC_HANDLER, Load
 
 MESSAGES_PER_GENERATION = 40
 GROUPS = 10
@@ -22,7 +22,7 @@ def drain(running: Running) -> None:
 
 def finish(load: Load, running: Running) -> None:
     load.wait_until_all_handled()
-    wait_until(lambda: load.depth() == 0, what="an empty queue")
+    load.wait_until_empty()
     drain(running)
 
 
