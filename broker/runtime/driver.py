@@ -31,19 +31,22 @@ class Driver:
         self._wakes_at = -inf
 
     def stop(self, deadline_at: float) -> None:
-        """Begins to drain; what is not done at `deadline_at` is for the caller to cancel."""
+        """Begins to drain; what is not done at `deadline_at` is for the caller to cancel. Nothing once it has ended."""
         self._stopping = Stopping(deadline_at=deadline_at)
         if self._tasks is not None:
             self._begin(self._hear(self._stopping, self._tasks), self._tasks)
 
     async def run(self) -> None:
         """Performs and hears until the consumer has finished."""
-        async with create_task_group() as tasks:
-            self._tasks = tasks
-            self._begin(self._hear(self._stopping or Woke(), tasks), tasks)
-            while not self._consumer.finished:
-                if not await self._is_woken():
-                    self._begin(self._hear(Woke(), tasks), tasks)
+        try:
+            async with create_task_group() as tasks:
+                self._tasks = tasks
+                self._begin(self._hear(self._stopping or Woke(), tasks), tasks)
+                while not self._consumer.finished:
+                    if not await self._is_woken():
+                        self._begin(self._hear(Woke(), tasks), tasks)
+        finally:
+            self._tasks = None
 
     async def _is_woken(self) -> bool:
         """Waits until the deadline, or until there is an earlier one; False at the deadline."""
