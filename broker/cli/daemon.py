@@ -1,10 +1,13 @@
 """What `broker run` and `broker dev` have in common: logs, listeners, and the way to the handlers' modules."""
 
-from collections.abc import AsyncIterator, Iterable, Mapping
-from contextlib import asynccontextmanager
+import io
+import os
+import sys
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TextIO
+from typing import TextIO, cast
 
 import structlog
 
@@ -29,8 +32,13 @@ class Listeners:
 def log_observer(
     settings: BrokerSettings, mappings: Iterable[EventSourceMapping] = (), *, stream: TextIO | None = None
 ) -> LogObserver:
-    """Configures the process's logs and returns the observer that writes them, with the names of the mappings."""
-    configure_logging(log_format=settings.log_format, level=settings.log_level, stream=stream)
+    """Configures the process's logs and returns the observer that writes them, with the names of the mappings.
+
+    Lines that cannot be written are lost; the broker goes on.
+    """
+    # Of a text stream, logs use what `_LossyStream` has: write, flush and isatty.
+    target = cast("TextIO", _LossyStream(stream or sys.stderr))
+    configure_logging(log_format=settings.log_format, level=settings.log_level, stream=target)
     names = {
         identity_of(mapping): {"function": mapping.function.qualified_name, "queue": mapping.source.resource}
         for mapping in mappings
@@ -40,6 +48,41 @@ def log_observer(
         return names.get(uuid, {})
 
     return LogObserver(structlog.get_logger("broker"), describe=describe)
+
+
+class _LossyStream(io.TextIOBase):
+    """A stream whose reader may go away and whose disk may be full: neither is a reason to stop handling messages."""
+
+    def __init__(self, target: TextIO) -> None:
+        self._target = target
+
+    def isatty(self) -> bool:
+        return self._target.isatty()
+
+    def write(self, text: str) -> int:
+        with self._losses():
+            self._target.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with self._losses():
+            self._target.flush()
+
+    @contextmanager
+    def _losses(self) -> Iterator[None]:
+        try:
+            yield
+        except BrokenPipeError:
+            _forget_reader(self._target)
+        except OSError:
+            return  # perhaps there is room for the next line
+
+
+def _forget_reader(stream: TextIO) -> None:
+    """Lets what was written and what will be go nowhere, so that nobody fails on it later, the interpreter included."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)
 
 
 @asynccontextmanager
