@@ -92,7 +92,9 @@ def main() -> int:
     with ThreadPoolExecutor(2) as pool:
         problems = list(pool.map(problem_of, mutants))
     for mutant, problem in zip(mutants, problems, strict=True):
-        print(f"{'caught' if not problem else 'NOT CAUGHT'}  {mutant.name}: {mutant.prevents}{problem and f': {problem}'}")
+        print(
+            f"{'caught' if not problem else 'NOT CAUGHT'}  {mutant.name}: {mutant.prevents}{problem and f': {problem}'}"
+        )
     caught = sum(not problem for problem in problems)
     print(f"{caught} passed, {len(mutants) - caught} failed")
     return 0 if mutants and caught == len(mutants) else 1
