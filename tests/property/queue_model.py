@@ -67,13 +67,15 @@ class ModelQueue:
         return [message for message in self.messages.values() if message.place == "queue"]
 
     def _available(self, now: float) -> list[Message]:
-        """What a receive may bring; what was received too often moves to the dead letters first."""
-        hidden = {message.group for message in self.present() if message.visible_at > now}
-        visible = [m for m in self.present() if m.visible_at <= now and not (self.fifo and m.group in hidden)]
-        for message in visible:
-            if message.receive_count >= self.maximum_receive_count:
+        """What a receive may bring."""
+        hidden = {message.group for message in self.present() if message.visible_at > now} if self.fifo else ()
+        return [m for m in self.present() if m.visible_at <= now and m.group not in hidden]
+
+    def redrive(self, now: float) -> None:
+        """Moves what was received too often to the dead letters: as soon as it is visible, since nobody sees it there."""
+        for message in self.present():
+            if message.visible_at <= now and message.receive_count >= self.maximum_receive_count:
                 message.place = "dead"
-        return [message for message in visible if message.place == "queue"]
 
     def available_count(self, now: float) -> int:
         """How many messages a receive could bring."""
@@ -84,6 +86,10 @@ class ModelQueue:
     def is_repeat(self, worker: int, fetch: Fetch) -> bool:
         """Whether this very receive brought messages before."""
         return bool(self.attempts.get((worker, fetch.attempt_number)))
+
+    def forget(self, worker: int, fetch: Fetch) -> None:
+        """Nobody repeats a receive whose answer was heard."""
+        self.attempts.pop((worker, fetch.attempt_number), None)
 
     def receive(self, worker: int, fetch: Fetch, size: int, now: float) -> tuple[Received, ...] | None:
         """A receive takes effect; None where the attempt cannot be repeated any more."""

@@ -1,6 +1,5 @@
 """What must hold of every consumer in every world, checked at every step."""
 
-from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Protocol
 
@@ -41,7 +40,7 @@ class Promises:
         self.handled: set[str] = set()
         """Messages that a handler handled and reported as such."""
         self._handled_by: dict[int, set[str]] = {}
-        self._last: dict[str | None, int] = defaultdict(lambda: -1)
+        self._last: dict[str | None, int] = {}
         self._exempt: set[str] = set()
         self._broken_groups: set[str | None] = set()
         self._settled: dict[int, int] = {}
@@ -86,10 +85,11 @@ class Promises:
         return self._policy.report_batch_item_failures
 
     def _in_order(self, record: Record) -> None:
+        last = self._last.get(record.group, -1)
         position = self._queue.messages[record.identifier].position
         if record.group not in self._broken_groups:
-            assert position > self._last[record.group], f"{record.identifier} came after a later one of its group"
-        self._last[record.group] = max(position, self._last[record.group])
+            assert position > last, f"{record.identifier} came after a later one of its group"
+        self._last[record.group] = max(position, last)
 
     # ---- what a consumer said
 

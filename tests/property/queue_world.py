@@ -7,7 +7,6 @@ consumer go on. Hypothesis draws histories from it and the explorer enumerates a
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from itertools import count
 from math import inf
 
 from broker.core.events import (
@@ -101,6 +100,10 @@ class Plan:
     drain_seconds: float = 8.0
     returns_empty: bool = True
     """Whether a long poll of an empty queue may return before the drain."""
+    tick_seconds: float | None = None
+    """Time goes on by so much; None for to the next instant at which anything changes."""
+    knows_queue: bool = False
+    """Whether a consumer learns the queue's attributes at once."""
     chances: tuple[float, ...] = (0.5,)
     """Jitter, in turns."""
 
@@ -121,15 +124,18 @@ class World:
         self.visibility_seconds = plan.visibility_seconds
         self.promises = Promises(plan.policy, self.queue)
         self.workers: list[Worker] = []
-        self._names = count(1)
+        self._begun = 0
         self._chances = 0
         for _ in range(plan.workers):
             self.workers.append(self._begin())
 
     def _begin(self) -> Worker:
-        worker = Worker(name=next(self._names), consumer=QueueConsumer(self.plan.policy))
+        self._begun += 1
+        worker = Worker(name=self._begun, consumer=QueueConsumer(self.plan.policy))
         self.promises.began(worker.name)
         self._hear(worker, Woke())
+        if self.plan.knows_queue:
+            self._hear(worker, self._answer(worker.calls.pop(("describe", 0))))
         return worker
 
     def _chance(self) -> float:
@@ -153,7 +159,10 @@ class World:
         return self.budget.get(what, 0) > 0
 
     def _steps_of(self, index: int, worker: Worker) -> Iterator[Step]:
+        polls: set[tuple[int, int]] = set()
         for (kind, number), call in worker.calls.items():
+            if self._is_like_another(worker, call, polls):
+                continue
             if call.took_effect:
                 yield "answer", index, kind, number
                 if self._has("lose"):
@@ -166,6 +175,13 @@ class World:
             yield "stop", index
         if self._has("crash"):
             yield "crash", index
+
+    def _is_like_another(self, worker: Worker, call: Call, polls: set[tuple[int, int]]) -> bool:
+        """Receives that nobody can tell apart are one."""
+        if call.took_effect or not isinstance(call.action, Fetch) or self.queue.is_repeat(worker.name, call.action):
+            return False
+        poll = call.action.maximum_count, call.action.visibility_timeout_seconds
+        return poll in polls or bool(polls.add(poll))
 
     def _effects(self, index: int, worker: Worker, kind: str, number: int, call: Call) -> Iterator[Step]:
         if isinstance(call.action, Fetch):
@@ -201,7 +217,9 @@ class World:
         for worker in self.workers:
             instants += [worker.consumer.deadline or inf, worker.stop_at or inf]
         later = min((instant for instant in instants if instant > self.now), default=inf)
-        return later if later < self.now + FAR_SECONDS else None
+        if later >= self.now + FAR_SECONDS:
+            return None
+        return later if self.plan.tick_seconds is None else self.now + self.plan.tick_seconds
 
     # ---- what happens
 
@@ -211,11 +229,11 @@ class World:
         if verb in self.budget:
             self.budget[str(verb)] -= 1
         getattr(self, f"_take_{verb}")(*rest)
+        self.queue.redrive(self.now)
         self.promises.check_world(self.now, self.workers)
 
-    def _take_time(self, seconds: float = inf) -> None:
-        later = self._next_instant()
-        self.now = min(self.now + seconds, later if later is not None else self.now)
+    def _take_time(self) -> None:
+        self.now = self._next_instant() or self.now
         for worker in self.workers:
             deadline = worker.consumer.deadline
             if deadline is not None and deadline <= self.now:
@@ -265,6 +283,8 @@ class World:
     def _take_answer(self, index: int, kind: str, number: int) -> None:
         worker = self.workers[index]
         call = worker.calls.pop((kind, number))
+        if isinstance(call.action, Fetch):
+            self.queue.forget(worker.name, call.action)
         self._hear(worker, self._answer(call))
 
     def _answer(self, call: Call) -> QueueEvent:
