@@ -142,7 +142,7 @@ class Load:
         return {"Id": str(number), "MessageBody": body, **group}
 
     @contextmanager
-    def steady(self, *, per_second: int = 200) -> Iterator[None]:
+    def steady(self, *, per_second: int = 100) -> Iterator[None]:
         """Sends messages steadily while the block is open."""
         ended = threading.Event()
 
@@ -162,14 +162,17 @@ class Load:
 
     def start(self) -> Running:
         """Starts the next generation, in a folder of its own, and waits until it can be stopped properly."""
+        self._newest = self.next_place().start("--debug", "run", str(self.file))
+        self._newest.wait_for("mapping.state_changed")
+        return self._newest
+
+    def next_place(self) -> Place:
+        """Where the next generation works."""
         self._generation += 1
         self.folder = self.place.folder / f"generation-{self._generation}"
         self.folder.mkdir()
         variables = {"NOTES": str(self.notes), "PYTHONPATH": str(self.place.folder)}
-        place = Place(self.folder, {**self.place.environment, **variables})
-        self._newest = place.start("--debug", "run", str(self.file))
-        self._newest.wait_for("mapping.state_changed")
-        return self._newest
+        return Place(self.folder, {**self.place.environment, **variables})
 
     def status(self, running: Running) -> Any:
         """What the mapping shows of itself."""

@@ -1,15 +1,16 @@
 """SIGTERM under load: what is in flight finishes, and nobody notices but the process table."""
 
 import signal
+import subprocess
 from typing import Any
 
 import pytest
 
-from tests.acceptance.command import Place, Running
-from tests.acceptance.load_world import ASYNC_HANDLER, SYNC_HANDLER, Load
+from tests.acceptance.command import COMMAND, PATIENCE_SECONDS, Place, Running
+from tests.acceptance.load_world import ASYNC_HANDLER, SYNC_HANDLER, Load, wait_until
 
 COUNT = 1200
-GROUPS = 12
+GROUPS = 60
 
 
 def drain(running: Running) -> None:
@@ -57,3 +58,18 @@ def test_sigterm_under_load_keeps_the_order_of_each_message_group(beside_emulato
     assert COUNT // 4 <= first < COUNT
     assert_exactly_once(load)
     assert load.order() == {str(group): list(range(COUNT // GROUPS)) for group in range(GROUPS)}
+
+
+def test_a_log_that_nobody_reads_any_more_costs_lines_but_no_messages(beside_emulator: Place, sqs: Any) -> None:
+    load = Load(beside_emulator, sqs)
+    load.send(COUNT // 2)
+    place = load.next_place()
+    command = [COMMAND, "run", load.file]
+    with subprocess.Popen(command, cwd=place.folder, env=place.variables(), stderr=subprocess.PIPE) as process:
+        assert process.stderr
+        wait_until(lambda: load.handled_count() > COUNT // 10, what="a broker at work")
+        process.stderr.close()
+        wait_until(lambda: load.handled_count() >= COUNT // 2, what="all handled")
+        process.terminate()
+        assert process.wait(PATIENCE_SECONDS) == 0
+    assert_exactly_once(load)

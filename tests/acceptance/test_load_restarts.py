@@ -9,7 +9,7 @@ import pytest
 from tests.acceptance.command import Place, Running
 from tests.acceptance.load_world import ASYNC_HANDLER, SYNC_HANDLER, Load
 
-MESSAGES_PER_GENERATION = 40
+MESSAGES_PER_GENERATION = 30
 GROUPS = 10
 
 
@@ -76,9 +76,12 @@ def test_twenty_restarts_under_load_leave_the_dead_letter_queue_empty(
 
 
 @pytest.mark.slow
-def test_twenty_restarts_under_load_keep_the_order_of_each_message_group(beside_emulator: Place, sqs: Any) -> None:
+@pytest.mark.parametrize("restart", [restart_under_load, stop_and_start_under_load])
+def test_twenty_restarts_under_load_keep_the_order_of_each_message_group(
+    beside_emulator: Place, sqs: Any, restart: Any
+) -> None:
     load = Load(beside_emulator, sqs, fifo=True, groups=GROUPS, receives=1)
-    stop_and_start_under_load(load, 20)
+    restart(load, 20)
     assert_nothing_died(load)
     for group, numbers in load.order().items():
         assert numbers == list(range(len(numbers))), f"group {group}"

@@ -12,7 +12,6 @@ from tests.acceptance.load_world import SYNC_HANDLER, Load, wait_until
 
 COUNT = 20
 FOR_EVER = 3600
-CODES = [(signal.SIGTERM, 143), (signal.SIGINT, 130)]
 
 SLOW_ASYNC = f"""
 async def handler(event, context):
@@ -84,22 +83,25 @@ def started_and_busy(load: Load) -> Running:
     return running
 
 
-@pytest.mark.parametrize(("number", "code"), CODES)
 @pytest.mark.parametrize(
-    "way",
-    [(SLOW_ASYNC, ""), (SLOW_SYNC, ""), (SLOW_SYNC, "Isolation: process, ")],
-    ids=["async", "thread", "process"],
+    ("number", "handler", "isolation"),
+    [
+        (signal.SIGTERM, SLOW_ASYNC, ""),
+        (signal.SIGTERM, SLOW_SYNC, ""),
+        (signal.SIGTERM, SLOW_SYNC, "Isolation: process, "),
+        (signal.SIGINT, SLOW_SYNC, ""),
+    ],
+    ids=["async", "thread", "process", "ctrl-c"],
 )
 def test_a_second_signal_ends_at_once_and_the_messages_come_again(
-    beside_emulator: Place, sqs: Any, way: tuple[str, str], number: signal.Signals, code: int
+    beside_emulator: Place, sqs: Any, number: signal.Signals, handler: str, isolation: str
 ) -> None:
-    handler, isolation = way
     load = Load(
         beside_emulator,
         sqs,
         handler=handler,
-        visibility_seconds=4,
-        timeout_seconds=4,
+        visibility_seconds=2,
+        timeout_seconds=2,
         drain_seconds=600,
         extensions=f"{isolation}LongPollSeconds: 1",
     )
@@ -107,7 +109,7 @@ def test_a_second_signal_ends_at_once_and_the_messages_come_again(
         running.signal(number)
         running.wait_for("drain.begun")
         running.signal(number)
-        assert_clean(running.end(), code)
+        assert_clean(running.end(), 128 + number)
     assert load.handled() == []
     assert_messages_come_again(load)
 
@@ -124,7 +126,7 @@ def test_a_third_signal_ends_what_cannot_be_cancelled(beside_emulator: Place, sq
 
 
 def test_a_thread_that_is_stuck_does_not_outlast_the_drain(beside_emulator: Place, sqs: Any) -> None:
-    load = Load(beside_emulator, sqs, handler=SLOW_SYNC, timeout_seconds=1, visibility_seconds=1, drain_seconds=3)
+    load = Load(beside_emulator, sqs, handler=SLOW_SYNC, timeout_seconds=1, visibility_seconds=1, drain_seconds=2)
     with started_and_busy(load) as running:
         running.wait_for("invocation.stuck")
         running.signal(signal.SIGTERM)
@@ -153,17 +155,17 @@ def stopped_while_idle(load: Load) -> Ended:
         return running.end()
 
 
-@pytest.mark.parametrize("fifo", [False, True], ids=["standard", "fifo"])
+@pytest.mark.parametrize("fifo", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["standard", "fifo"])
 def test_what_the_last_long_poll_brings_is_handled(beside_emulator: Place, sqs: Any, fifo: bool) -> None:
     """The drain would last ten minutes: the broker waits for its long poll and no longer."""
-    load = Load(beside_emulator, sqs, fifo=fifo, receives=1, drain_seconds=600, extensions="LongPollSeconds: 3")
+    load = Load(beside_emulator, sqs, fifo=fifo, receives=1, drain_seconds=600, extensions="LongPollSeconds: 2")
     assert_clean(stopped_while_idle(load), 0)
     assert_messages_come_again(load)
     assert {each.receive_count for each in load.handled()} == {1}
     assert load.duplicates() == 0
 
 
-@pytest.mark.parametrize("fifo", [False, True], ids=["standard", "fifo"])
+@pytest.mark.parametrize("fifo", [pytest.param(False, marks=pytest.mark.slow), True], ids=["standard", "fifo"])
 def test_what_the_last_long_poll_brings_too_late_is_released_in_order(
     beside_emulator: Place, sqs: Any, fifo: bool
 ) -> None:
@@ -172,8 +174,8 @@ def test_what_the_last_long_poll_brings_too_late_is_released_in_order(
         beside_emulator,
         sqs,
         fifo=fifo,
-        timeout_seconds=6,
-        drain_seconds=6,
+        timeout_seconds=4,
+        drain_seconds=4,
         visibility_seconds=600,
         extensions="LongPollSeconds: 20",
     )
