@@ -22,6 +22,7 @@ from broker.model.observation import (
     RecordsLetGo,
     SourceProblem,
     SourceRecovered,
+    VisibilityChangeFailed,
     VisibilityTooShort,
 )
 
@@ -106,6 +107,8 @@ def _line_of_records(observation: Observation) -> str:
             return f"batch {observation.batch} runs past its time limit and cannot be stopped"
         case RecordsLetGo():
             return f"{observation.count} let go: {observation.why}"
+        case VisibilityChangeFailed():
+            return f"visibility of {observation.count} unchanged: {observation.detail}"
         case DeleteAbandoned():
             return f"{observation.count} handled but not deleted: {observation.detail}"
         case GroupOrderBroken():

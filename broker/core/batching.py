@@ -94,9 +94,11 @@ class BatchBuffer:
         self._bytes += len(newest.json) - len(known.json)
         return True
 
-    def invocation_ended(self, now: float) -> None:
-        """Opens the next window."""
+    def invocation_ended(self, now: float, *, was_last: bool) -> None:
+        """Opens the next window, and anew for what came meanwhile where no other invocation runs beside it."""
         self._ended_at = now
+        if was_last:
+            self._opened_at = now
 
     @property
     def window_ends_at(self) -> float | None:

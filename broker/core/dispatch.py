@@ -180,11 +180,12 @@ class Dispatch:
 
     # ---- out
 
-    def let_groups_go(self, records: Sequence[Record]) -> None:
-        """Some records were left to the queue: with them what waits of their groups."""
+    def let_groups_go(self, records: Sequence[Record]) -> Sequence[Record]:
+        """Some records were left to the queue: with them what waits of their groups, which is returned."""
         groups = {record.group for record in records if record.group is not None}
-        if groups:
-            self._journal.let_go(self._buffer.discard(lambda record: record.group in groups), "group failed")
+        siblings = self._buffer.discard(lambda record: record.group in groups) if groups else ()
+        self._journal.let_go(siblings, "group failed")
+        return siblings
 
     def let_deferred_go(self, why: str) -> None:
         """Leaves the deferred batches to the queue."""
@@ -202,9 +203,9 @@ class Dispatch:
 
     def leave(self, flight: Flight, now: float) -> None:
         """An invocation is decided; one that is stuck keeps its slot and its records until it returns."""
-        self._buffer.invocation_ended(now)
         if flight.overdue_since is None:
             self.flights.end(flight)
+        self._buffer.invocation_ended(now, was_last=not self.flights)
 
     def hand_over(self) -> list[Record]:
         """Takes out all that is not running, each group in its order."""

@@ -52,6 +52,11 @@ class Flights:
         """Records in all flights."""
         return len(self._newest)
 
+    @property
+    def stuck_count(self) -> int:
+        """Flights past their time limit that cannot be stopped."""
+        return sum(flight.overdue_since is not None for flight in self._by_number.values())
+
     def next_number(self) -> int:
         """Counts the batches of this consumer."""
         self._number += 1

@@ -5,14 +5,14 @@ Source: the counts are AWS's event source mapping metrics (AWS Lambda Developer 
 November 2026).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from broker.core.events import QueueAction, Tell
 from broker.core.settlement import Outcome
 from broker.model import observation as seen
 from broker.model.batch import Batch, Reason
-from broker.model.record import Record
+from broker.model.record import Failure, Record
 
 NOTHING_PASSED_COUNT = 100
 """After so many messages, all of them filtered away, the pattern is likely a mistake."""
@@ -119,6 +119,12 @@ class Journal:
         )
         if outcome.abandoned_count:
             self.tell(seen.DeleteAbandoned(count=outcome.abandoned_count, detail=outcome.detail))
+
+    def visibility_changed(self, failures: Mapping[str, Failure]) -> None:
+        """A change of visibility ended."""
+        if failures:
+            detail = str(next(iter(failures.values())))
+            self.tell(seen.VisibilityChangeFailed(count=len(failures), detail=detail))
 
     def source_failed(self, problem: str, delay_seconds: float) -> None:
         """The queue cannot be read."""

@@ -128,7 +128,7 @@ class QueueConsumer:
             in_flight_batches=len(self._flights),
             in_flight_records=self._flights.record_count,
             buffered_records=self._dispatch.buffered_count,
-            stuck_batches=sum(flight.overdue_since is not None for flight in self._flights),
+            stuck_batches=self._flights.stuck_count,
             outstanding_fetches=len(self._polling.outstanding),
             concurrency_limit=self._scale.limit,
             problem=self._journal.problem,
@@ -146,6 +146,7 @@ class QueueConsumer:
             case Deleted():
                 self._deleted(event)
             case VisibilityChanged():
+                self._journal.visibility_changed(event.failures)
                 self._actions += self._changes.settled(event)
             case Returned():
                 self._returned(event)
@@ -269,12 +270,12 @@ class QueueConsumer:
 
     def _hold_back(self, retried: Sequence[Record], chance: float) -> None:
         """Leaves failed messages to the queue, and with them what waits of their groups."""
+        siblings = self._dispatch.let_groups_go(retried)
         backoff = self._policy.failure_backoff
         if backoff and retried:
             receives = max(record.receive_count for record in retried)
             seconds = min(ceil(delay_seconds(backoff, receives, chance)), LONGEST_VISIBILITY_SECONDS)
-            self._actions += self._changes.change(retried, seconds, self._now)
-        self._dispatch.let_groups_go(retried)
+            self._actions += self._changes.change([*retried, *siblings], seconds, self._now)
 
     def _leave(self, flight: Flight) -> None:
         self._dispatch.leave(flight, self._now)
@@ -285,6 +286,7 @@ class QueueConsumer:
         flight = self._flights[event.number]
         overdue = self._now - (flight.overdue_since or self._now)
         self._flights.end(flight)
+        self._dispatch.let_groups_go(flight.batch.records)
         self._journal.tell(seen.InvocationReturned(batch=event.number, overdue_seconds=overdue))
 
     def _defer(self, flight: Flight, reason: Reason, detail: str, chance: float, at_least: float = 0.0) -> None:
@@ -314,9 +316,12 @@ class QueueConsumer:
             self._extend(flight)
 
     def _extend(self, flight: Flight) -> None:
-        seconds = self._description.visibility_seconds
+        """Hides a running batch anew, and never for less than it is hidden already."""
+        records = self._flights.newest(flight.batch.records)
+        left = ceil(max(record.visible_until for record in records) - self._now)
+        seconds = min(max(self._description.visibility_seconds, left), LONGEST_VISIBILITY_SECONDS)
         self._flights.schedule(flight, self._now + seconds / EXTENSIONS_PER_VISIBILITY)
-        self._actions += self._changes.extend(self._flights.newest(flight.batch.records), seconds, self._now)
+        self._actions += self._changes.extend(records, seconds, self._now)
 
     def _drain(self) -> None:
         """Releases what can no longer be handled before the drain's end."""
@@ -333,8 +338,10 @@ class QueueConsumer:
 
     @property
     def _free_slots(self) -> int:
+        """What may start: stuck calls take the function's room, but not that of the handlers that come to an end."""
         limit = self._breaker.limit(self._scale.limit, self._now) if self._breaker else self._scale.limit
-        return limit - len(self._flights)
+        running = len(self._flights) - self._flights.stuck_count
+        return min(limit - running, self._policy.scaling.maximum - len(self._flights))
 
     def _receive(self) -> None:
         if self._stop_at is not None:

@@ -104,6 +104,15 @@ class DeleteAbandoned:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class VisibilityChangeFailed:
+    """Records could not be released, or not be kept hidden: their visibility timeout stays what it was."""
+
+    count: int
+    detail: str
+    """The first failure's code and text."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class GroupOrderBroken:
     """A handler reported a FIFO message as failed but not the later ones of its group, which are now deleted."""
 
@@ -179,6 +188,7 @@ Observation = (
     | RecordsLetGo
     | RecordsDeleted
     | DeleteAbandoned
+    | VisibilityChangeFailed
     | GroupOrderBroken
     | EverythingFiltered
     | SourceProblem

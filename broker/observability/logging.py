@@ -31,6 +31,7 @@ from broker.model.observation import (
     RecordsLetGo,
     SourceProblem,
     SourceRecovered,
+    VisibilityChangeFailed,
     VisibilityTooShort,
 )
 
@@ -51,6 +52,7 @@ EVENTS: Mapping[type[Observation], tuple[int, str]] = MappingProxyType(
         RecordsLetGo: (INFO, "records.let_go"),
         RecordsDeleted: (DEBUG, "records.deleted"),
         DeleteAbandoned: (ERROR, "delete.abandoned"),
+        VisibilityChangeFailed: (WARNING, "visibility.change_failed"),
         GroupOrderBroken: (WARNING, "group.order_broken"),
         EverythingFiltered: (ERROR, "filter.dropped_everything"),
         SourceProblem: (WARNING, "source.failed"),

@@ -23,6 +23,7 @@ from broker.model.observation import (
     RecordsLetGo,
     SourceProblem,
     SourceRecovered,
+    VisibilityChangeFailed,
     VisibilityTooShort,
 )
 
@@ -51,6 +52,7 @@ EXAMPLES: dict[Observation, str] = {
     InvocationReturned(batch=5, overdue_seconds=1): "",
     RecordsLetGo(count=2, why="drain"): "2 let go: drain",
     RecordsDeleted(count=2): "",
+    VisibilityChangeFailed(count=2, detail="InternalError"): "visibility of 2 unchanged: InternalError",
     DeleteAbandoned(count=2, detail="AccessDenied"): "2 handled but not deleted: AccessDenied",
     GroupOrderBroken(groups=("a", "b")): "the handler's response broke the order of a, b",
     EverythingFiltered(count=100): "all of the first 100 messages were filtered away: check the patterns",

@@ -4,7 +4,7 @@ import anyio
 import pytest
 
 from broker.core.queue_consumer import QueueConsumer
-from broker.core.queue_policy import QueuePolicy
+from broker.core.queue_policy import QueuePolicy, ScalingPolicy
 from broker.errors import ExecutorError
 from broker.model.invocation import HandlerFailed, Invocation, Throttled, TimedOut
 from broker.runtime.driver import Driver
@@ -168,7 +168,8 @@ async def test_a_fifo_receive_whose_repetition_is_refused_does_not_stall_the_map
     queue = make_queue("orders.fifo", fifo=True, visibility_timeout_seconds=20)
     queue.send("0", group="a", deduplication_id="0")
     queue.lose_reply("receive")
-    driver = make_driver(queue, executor := ScriptedExecutor(succeed))
+    one_slot = QueuePolicy(fifo=True, long_poll_seconds=2, scaling=ScalingPolicy(initial=1, maximum=1))
+    driver = make_driver(queue, executor := ScriptedExecutor(succeed), policy=one_slot)
     started = queue.clock.now()
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(driver.run)
