@@ -41,7 +41,12 @@ async def _serve(configuration: Configuration, strict: bool) -> int:  # noqa: FB
             log.info("broker.started", **facts)
         for notice in notices(configuration):
             log.warning("configuration.noticed", notice=notice)
-        code = await run_until_drained(broker.run, broker.drain, say=lambda text: log.info("drain.begun", advice=text))
+        code = await run_until_drained(
+            broker.run,
+            broker.drain,
+            say=lambda text: log.info("drain.begun", advice=text),
+            drain_seconds=settings.drain_timeout_in_seconds,
+        )
     log.info("broker.stopped", exit_code=int(code))
     return code
 

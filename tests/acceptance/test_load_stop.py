@@ -114,15 +114,22 @@ def test_a_second_signal_ends_at_once_and_the_messages_come_again(
     assert_messages_come_again(load)
 
 
-def test_a_third_signal_ends_what_cannot_be_cancelled(beside_emulator: Place, sqs: Any) -> None:
-    load = Load(beside_emulator, sqs, handler=STUBBORN, timeout_seconds=600, visibility_seconds=600, drain_seconds=600)
+@pytest.mark.parametrize(
+    ("drain_seconds", "signals", "code"),
+    [(1, 1, 0), pytest.param(600, 2, 143, marks=pytest.mark.slow), (600, 3, 143)],
+    ids=["the drain's end", "a second signal", "a third signal"],
+)
+def test_a_handler_that_ignores_its_cancellation_does_not_keep_the_broker(
+    beside_emulator: Place, sqs: Any, drain_seconds: int, signals: int, code: int
+) -> None:
+    load = Load(
+        beside_emulator, sqs, handler=STUBBORN, timeout_seconds=600, visibility_seconds=600, drain_seconds=drain_seconds
+    )
     with started_and_busy(load) as running:
-        running.signal(signal.SIGTERM)
-        running.wait_for("drain.begun")
-        running.signal(signal.SIGTERM)
-        running.wait_for("ignored")
-        running.signal(signal.SIGTERM)
-        assert_clean(running.end(), 143)
+        for said in ("drain.begun", "ignored", "")[:signals]:
+            running.signal(signal.SIGTERM)
+            running.wait_for(said)
+        assert_clean(running.end(), code)
 
 
 def test_a_thread_that_is_stuck_does_not_outlast_the_drain(beside_emulator: Place, sqs: Any) -> None:
