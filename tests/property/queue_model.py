@@ -1,6 +1,7 @@
 """An SQS queue as a value: visibility, receipts, redrive, message groups, repeated receives.
 
-It is as strict as SQS may be: a standard queue answers a delete with an old receipt with success and does nothing; a FIFO queue refuses it.
+It is as strict as SQS may be: a standard queue answers a delete with an old receipt with success and does nothing; a
+FIFO queue refuses it.
 """
 
 from dataclasses import dataclass
@@ -72,7 +73,7 @@ class ModelQueue:
         return [m for m in self.present() if m.visible_at <= now and m.group not in hidden]
 
     def redrive(self, now: float) -> None:
-        """Moves what was received too often to the dead letters: as soon as it is visible, since nobody sees it there."""
+        """Moves what was received too often to the dead letters, as soon as it is visible: nobody can tell."""
         for message in self.present():
             if message.visible_at <= now and message.receive_count >= self.maximum_receive_count:
                 message.place = "dead"

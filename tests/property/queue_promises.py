@@ -163,7 +163,8 @@ class Promises:
         asked = [call.action.maximum_count for call in worker.calls.values() if isinstance(call.action, Fetch)]
         assert all(1 <= count <= 10 for count in asked)
         statistics, size = worker.consumer.statistics(), self._policy.batch_size
-        slots = statistics.concurrency_limit - statistics.in_flight_batches
+        running = statistics.in_flight_batches - statistics.stuck_batches
+        slots = min(statistics.concurrency_limit - running, self._policy.scaling.maximum - statistics.in_flight_batches)
         waiting = 0 if self._policy.fifo else statistics.buffered_records
         if self._policy.window_seconds:
             assert sum(asked) + waiting <= slots * size, "more was asked for than can start"

@@ -204,7 +204,7 @@ class World:
                 yield "finish", index, number, outcome
 
     def _next_instant(self) -> float | None:
-        """When something changes by the passing of time; None while a handler must end first, and where nothing will."""
+        """When something changes by the passing of time; None where nothing will, or a handler must end first."""
         limits = [
             running.started_at + self.plan.policy.function_timeout_seconds
             for worker in self.workers
@@ -265,7 +265,7 @@ class World:
         call = self.workers[index].calls[kind, number]
         call.took_effect = True
         if isinstance(call.action, Delete | ChangeVisibility):
-            call.answer = {identifier: ODD for identifier in failing}
+            call.answer = dict.fromkeys(failing, ODD)
             for record in call.action.records:
                 if record.identifier not in failing and (failure := self._settle(call.action, record)):
                     call.answer[record.identifier] = failure

@@ -1,4 +1,4 @@
-"""Random histories of a queue and its consumers: whatever fails, whenever, the promises hold, and in the end all is done."""
+"""Random histories of a queue and its consumers: whatever fails, the promises hold, and in the end all is done."""
 
 import copy
 from collections.abc import Callable

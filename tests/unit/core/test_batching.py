@@ -94,15 +94,31 @@ def test_a_window_opens_with_the_first_record_when_nothing_was_invoked_lately():
 
 def test_the_next_window_starts_when_the_previous_invocation_ends():
     buffer = make(window=5)
-    buffer.invocation_ended(8.0)
+    buffer.invocation_ended(8.0, was_last=True)
     buffer.add(records("a"), 10.0)
 
     assert buffer.window_ends_at == 13.0
 
 
+def test_what_came_during_the_last_invocation_waits_for_a_window_from_its_end():
+    buffer = make(window=5)
+    buffer.add(records("a"), 6.0)
+    buffer.invocation_ended(10.0, was_last=True)
+
+    assert buffer.window_ends_at == 15.0
+
+
+def test_an_invocation_that_ends_beside_others_leaves_an_open_window_as_it_is():
+    buffer = make(window=5)
+    buffer.add(records("a"), 6.0)
+    buffer.invocation_ended(10.0, was_last=False)
+
+    assert buffer.window_ends_at == 11.0
+
+
 def test_a_window_that_passed_over_an_empty_buffer_opens_again():
     buffer = make(window=5)
-    buffer.invocation_ended(1.0)
+    buffer.invocation_ended(1.0, was_last=True)
     buffer.add(records("a"), 10.0)
 
     assert buffer.window_ends_at == 15.0
