@@ -1,7 +1,7 @@
 """`Broker`: the composition root, where what strangers wrote becomes policies, sources and executors."""
 
 import random
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -9,10 +9,12 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 from uuid import UUID, uuid4
 
-from anyio import create_task_group, to_thread
+from anyio import to_thread
 
 from broker import config
 from broker.aws.clients import Clients
+from broker.aws.faults import QUEUE_MISSING
+from broker.core.description import visibility_problem
 from broker.core.filtering import compile_queue_filters
 from broker.core.queue_policy import queue_policy
 from broker.errors import ConfigurationError, Mistake, SourceError
@@ -46,12 +48,18 @@ class Surroundings:
     chance: Callable[[], float] = random.random
     """Jitter in [0, 1)."""
     new_id: Callable[[], UUID] = uuid4
-    run_sync: RunSync = to_thread.run_sync
-    """Runs plain functions on worker threads."""
+    run_sync: RunSync | None = None
+    """Runs plain functions on worker threads; if absent the clock's own (virtual time has one), else anyio's."""
     folders: tuple[Path, ...] = ()
     """Where modules of callables may lie besides `sys.path`."""
     raise_bugs: bool = False
     """Whether a bug ends the whole broker instead of one mapping."""
+
+    @property
+    def thread_runner(self) -> RunSync:
+        """What runs plain functions."""
+        of_clock: RunSync | None = getattr(self.clock, "run_sync", None)
+        return self.run_sync or of_clock or to_thread.run_sync
 
 
 class Broker:
@@ -83,10 +91,16 @@ class Broker:
         self._supervisor: Supervisor | None = None
         self._embedded: AsyncExitStack | None = None
         self._is_draining = False
-        self.account_id = self._settings.account_id or self._first_of("account") or UNKNOWN_ACCOUNT
-        """The account in the functions' ARNs."""
-        self.region = self._settings.region or self._first_of("region") or FALLBACK_REGION
-        """The region in the functions' ARNs."""
+
+    @property
+    def account_id(self) -> str:
+        """The account in the functions' ARNs: that of the settings, else that of the first mapping's queue."""
+        return self._settings.account_id or self._first_of("account") or UNKNOWN_ACCOUNT
+
+    @property
+    def region(self) -> str:
+        """The region in the functions' ARNs, found alike."""
+        return self._settings.region or self._first_of("region") or FALLBACK_REGION
 
     @classmethod
     def from_configuration(cls, configuration: Configuration, **options: Any) -> Self:
@@ -139,6 +153,17 @@ class Broker:
         if self._supervisor is not None:
             self._supervisor.drain(self._settings.drain_timeout_in_seconds)
 
+    def cut_short(self) -> None:
+        """Ends at once: deletes that are under way get a few seconds, all else is cancelled and comes again."""
+        self._is_draining = True
+        if self._supervisor is not None:
+            self._supervisor.cut_short()
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it consumes: its start is over and its drain has not begun."""
+        return self._supervisor is not None and not self._supervisor.is_draining
+
     async def __aenter__(self) -> Self:
         stack = AsyncExitStack()
         await stack.enter_async_context(self._running())
@@ -154,10 +179,8 @@ class Broker:
 
     @asynccontextmanager
     async def _running(self) -> AsyncIterator[None]:
-        async with self._composed() as supervisor, create_task_group() as tasks:
-            tasks.start_soon(supervisor.run)
+        async with self._composed() as supervisor, supervisor.running(self._settings.drain_timeout_in_seconds):
             yield
-            self.drain()
 
     def statuses(self) -> tuple[MappingStatus, ...]:
         """What each mapping shows of itself; empty while the broker does not run."""
@@ -183,7 +206,10 @@ class Broker:
             self._supervisor = Supervisor(plans, clock=around.clock, chance=around.chance, raise_bugs=around.raise_bugs)
             if self._is_draining:
                 self.drain()
-            yield self._supervisor
+            try:
+                yield self._supervisor
+            finally:
+                self._is_draining = False
 
     async def _check_account(self, clients: Clients) -> None:
         expected = self._settings.expected_account_id
@@ -223,7 +249,9 @@ class Broker:
             return await stack.enter_async_context(child)
         if isinstance(handler, str):
             handler = load_callable(handler, folders=around.folders)
-        return InProcessExecutor(handler=handler, clock=around.clock, concurrency=concurrency, run_sync=around.run_sync)
+        return InProcessExecutor(
+            handler=handler, clock=around.clock, concurrency=concurrency, run_sync=around.thread_runner
+        )
 
     def _path_of_handler(self, name: str) -> str:
         member = "Callable" if self._functions[name].url is None else "Url"
@@ -277,17 +305,24 @@ class Broker:
             timeout_seconds=function.timeout,
         )
 
-    async def _check_sources(self, plans: Iterable[MappingPlan]) -> None:
-        """With `strict`, refuses to start while a queue cannot be read."""
+    async def _check_sources(self, plans: Sequence[MappingPlan]) -> None:
+        """With `strict`, refuses to start while a queue is missing or hides messages for too short a time."""
         mistakes: list[Mistake] = []
         for index, plan in enumerate(plans if self._strict else ()):
-            try:
-                await plan.source.describe()
-            except SourceError as error:
-                path = f"EventSourceMappings[{index}].EventSourceArn"
-                mistakes.append(Mistake(message=str(error), path=path))
+            problem = await self._problem_of(plan) if plan.enabled else None
+            if problem:
+                mistakes.append(Mistake(message=problem, path=f"EventSourceMappings[{index}].EventSourceArn"))
         if mistakes:
             raise ConfigurationError(mistakes)
+
+    async def _problem_of(self, plan: MappingPlan) -> str | None:
+        try:
+            attributes = await plan.source.describe()
+        except SourceError as error:
+            if error.code == QUEUE_MISSING:
+                return str(error)
+            raise
+        return visibility_problem(attributes, plan.policy)
 
     def _first_of(self, part: str) -> str | None:
         return next((getattr(Arn.parse(mapping.event_source_arn), part) for mapping in self._mappings), None)

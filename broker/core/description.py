@@ -16,6 +16,7 @@ from math import ceil
 from broker.core.events import Describe
 from broker.core.queue_policy import QueuePolicy
 from broker.core.retry import Backoff
+from broker.model.mapping import visibility_mistake
 from broker.model.observation import VisibilityTooShort
 from broker.model.record import QueueAttributes
 
@@ -51,15 +52,13 @@ class Description:
         self.outstanding = False
         self.due_at = now + self._policy.describe_seconds
         self._backoff.reset()
-        visibility, timeout = attributes.visibility_timeout_seconds, self._policy.function_timeout_seconds
-        is_long_enough = visibility >= timeout or self._policy.heartbeat
-        before = self.attributes
-        if is_long_enough or before is not None:
+        visibility, before = attributes.visibility_timeout_seconds, self.attributes
+        problem = visibility_problem(attributes, self._policy)
+        if problem is None or before is not None:
             self.attributes = attributes
-        if is_long_enough or (before and before.visibility_timeout_seconds == visibility):
-            return None
-        if before is None:
-            return f"Queue visibility timeout: {visibility} seconds is less than Function timeout: {timeout:g} seconds"
+        if before is None or problem is None or before.visibility_timeout_seconds == visibility:
+            return problem if before is None else None
+        timeout = self._policy.function_timeout_seconds
         return VisibilityTooShort(visibility_timeout_seconds=visibility, function_timeout_seconds=timeout)
 
     def failed(self, now: float, chance: float) -> float:
@@ -80,3 +79,10 @@ class Description:
         queue = max(self.attributes.visibility_timeout_seconds, SHORTEST_SECONDS) if self.attributes else 0
         needed = self._policy.window_seconds + ceil(self._policy.function_timeout_seconds)
         return needed + WINDOW_MARGIN_SECONDS if self._policy.window_seconds and needed > queue else queue
+
+
+def visibility_problem(attributes: QueueAttributes, policy: QueuePolicy) -> str | None:
+    """Why a mapping may not begin with such a queue, in AWS's words; None where it may."""
+    if policy.heartbeat:
+        return None
+    return visibility_mistake(attributes.visibility_timeout_seconds, policy.function_timeout_seconds)

@@ -172,7 +172,7 @@ class Dispatch:
     def _try_again(self, flight: Flight, now: float) -> None:
         batch, records = flight.batch, self.flights.newest(flight.batch.records)
         self.flights.end(flight)
-        startable = self._startable(records, "throttled too long", now)
+        startable = self._startable(records, "not reached in time", now)
         if len(startable) == len(records):
             self._start(startable, batch.trigger, batch.number, batch.attempt + 1, now)
         elif startable:

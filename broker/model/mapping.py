@@ -40,13 +40,13 @@ def unsupported(member: str) -> str:
     return f"Unsupported '{member[0].lower()}{member[1:]}' parameter for given event source mapping type."
 
 
-def visibility_mistake(visibility_seconds: int, timeout_seconds: int) -> str | None:
+def visibility_mistake(visibility_seconds: int, timeout_seconds: float) -> str | None:
     """AWS's text where a queue's visibility timeout does not cover the function's timeout; None where it does."""
     if visibility_seconds >= timeout_seconds:
         return None
     return (
         f"Queue visibility timeout: {visibility_seconds} seconds is less than "
-        f"Function timeout: {timeout_seconds} seconds"
+        f"Function timeout: {timeout_seconds:g} seconds"
     )
 
 

@@ -81,7 +81,7 @@ class RecordsLetGo:
 
     count: int
     why: str
-    """`visibility too short`, `group failed`, `throttled too long`, `circuit open`, `drain`."""
+    """`visibility too short`, `group failed`, `not reached in time`, `circuit open`, `drain`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,10 +2,11 @@
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from math import inf
 from typing import assert_never
 from uuid import UUID, uuid5
 
-from anyio import move_on_after
+from anyio import CancelScope, current_time
 
 from broker.core.events import (
     ChangeVisibility,
@@ -72,6 +73,8 @@ class QueuePerformer:
         self._observe = observe
         self._fifo = fifo
         self._settlement_seconds = settlement_seconds
+        self._settlements_end_at = inf
+        self._settling: set[CancelScope] = set()
 
     def tell(self, action: Tell) -> None:
         """Says to the observers what happened."""
@@ -137,14 +140,24 @@ class QueuePerformer:
             change.records, visibility_timeout_seconds=change.visibility_timeout_seconds
         )
 
+    def limit_settlements(self, seconds: float) -> None:
+        """From now on, no settlement lasts longer than so many seconds from now."""
+        self._settlements_end_at = min(self._settlements_end_at, current_time() + seconds)
+        for scope in self._settling:
+            scope.deadline = min(scope.deadline, self._settlements_end_at)
+
     async def _settle(
         self, records: Sequence[Record], call: Callable[[], Awaitable[Mapping[str, Failure]]]
     ) -> Mapping[str, Failure]:
         """Makes a call that cancellation does not interrupt but time does."""
-        failure = Failure(code="TimedOut", message=f"no answer within {self._settlement_seconds:g} s")
-        with move_on_after(self._settlement_seconds, shield=True):
+        failure = Failure(code="TimedOut", message="no answer in time")
+        ends_at = min(current_time() + self._settlement_seconds, self._settlements_end_at)
+        with CancelScope(deadline=ends_at, shield=True) as scope:
+            self._settling.add(scope)
             try:
                 return await call()
             except SourceError as error:
                 failure = Failure(code=error.code or "SourceError", message=str(error))
+            finally:
+                self._settling.discard(scope)
         return {record.identifier: failure for record in records}

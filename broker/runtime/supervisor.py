@@ -1,6 +1,7 @@
 """Runs the mappings of one broker, each by itself: what stops one leaves the others running."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from anyio import CancelScope, Event, create_task_group, current_time, move_on_after
@@ -16,6 +17,9 @@ from broker.model.status import MappingStatus
 from broker.ports import Clock, QueueSource
 from broker.runtime.driver import Driver
 from broker.runtime.performer import QueuePerformer
+
+SETTLEMENT_GRACE_SECONDS = 5.0
+"""How long deletes that are under way may last beyond the end of a drain."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,8 +52,6 @@ class MappingRun:
         self._stop_at: float | None = None
         self._stopping = Event()
         self._problem = ""
-        self.has_failed = False
-        """Whether a bug stopped it."""
         self._step(Step.CREATE_ENABLED if plan.enabled else Step.CREATE_DISABLED)
 
     def _step(self, step: Step) -> None:
@@ -72,6 +74,10 @@ class MappingRun:
             statistics=statistics,
         )
 
+    def limit_settlements(self, seconds: float) -> None:
+        """Lets no settlement last longer than so many seconds from now."""
+        self._plan.performer.limit_settlements(seconds)
+
     def stop(self, deadline_at: float) -> None:
         """Begins to drain."""
         self._stop_at = deadline_at
@@ -86,11 +92,15 @@ class MappingRun:
         self._step(Step.STARTED)
         self._plan.observe(MappingStateChanged(state=self._state))
         backoff = Backoff(self._plan.policy.source_backoff)
+        began_at = self._clock.now()
         while not await self._run_once():
+            if self._clock.now() - began_at > self._plan.policy.source_backoff.maximum_seconds:
+                backoff.reset()
             delay = backoff.failed(self._clock.now(), self._chance())
             self._plan.observe(SourceProblem(problem=self._problem, delay_seconds=delay))
             with move_on_after(delay):
                 await self._stopping.wait()
+            began_at = self._clock.now()
 
     async def _run_once(self) -> bool:
         """Runs one consumer to its end; False where the world made it fail and it is to begin again."""
@@ -114,7 +124,6 @@ class MappingRun:
             return False
         if self._raise_bugs:
             raise error
-        self.has_failed = True
         self._problem = f"stopped by a bug in the broker: {error!r}; its messages stay in the queue"
         self._plan.observe(MappingFailed(error=error))
         return True
@@ -143,14 +152,27 @@ class Supervisor:
         """One for each mapping, in the order of the file."""
         return tuple(run.status() for run in self._runs)
 
+    @property
+    def is_draining(self) -> bool:
+        """Whether it was asked to stop."""
+        return self._stopping.is_set()
+
     def drain(self, seconds: float) -> None:
-        """Lets every mapping finish what it has in flight, for at most so long."""
+        """Lets every mapping finish what it has in flight, for at most so long, and its settlements a little longer."""
         if self._stopping.is_set():
             return
         self._stopping.set()
         self._scope.deadline = current_time() + seconds
         for run in self._runs:
+            run.limit_settlements(seconds + SETTLEMENT_GRACE_SECONDS)
             run.stop(self._clock.now() + seconds)
+
+    def cut_short(self) -> None:
+        """Ends at once: what is being settled gets a little time, all else is cancelled and comes again."""
+        self.drain(0.0)
+        for run in self._runs:
+            run.limit_settlements(SETTLEMENT_GRACE_SECONDS)
+        self._scope.cancel()
 
     async def run(self) -> bool:
         """Runs until drained; False where the drain was cut short."""
@@ -160,3 +182,11 @@ class Supervisor:
                     tasks.start_soon(run.run)
                 await self._stopping.wait()
         return not self._scope.cancelled_caught
+
+    @asynccontextmanager
+    async def running(self, drain_seconds: float) -> AsyncIterator[None]:
+        """Runs beside the block, and drains at its end; an error in the block cuts short."""
+        async with create_task_group() as tasks:
+            tasks.start_soon(self.run)
+            yield
+            self.drain(drain_seconds)

@@ -59,7 +59,7 @@ class InMemoryQueue(QueueFaults):
         name: str,
         *,
         clock: Clock,
-        fifo: bool = False,
+        fifo: bool | None = None,
         visibility_timeout_seconds: int = 30,
         maximum_receive_count: int | None = None,
         dead_letter_queue: "InMemoryQueue | None" = None,
@@ -71,7 +71,9 @@ class InMemoryQueue(QueueFaults):
         region: str = "eu-west-1",
         account_id: str = "123456789012",
     ) -> None:
+        """`fifo` follows from the name unless given."""
         super().__init__()
+        fifo = name.endswith(FIFO_SUFFIX) if fifo is None else fifo
         if fifo != name.endswith(FIFO_SUFFIX):
             raise ValueError(f"{name!r}: the name of a FIFO queue, and of no other, ends with {FIFO_SUFFIX}")
         if dead_letter_queue is not None and dead_letter_queue.fifo != fifo:

@@ -5,6 +5,7 @@ import pytest
 
 from broker import Broker, ConfigurationError, Surroundings
 from broker.config import parse_settings
+from broker.errors import SourceError
 from broker.testing import InMemoryQueueSource
 
 pytestmark = pytest.mark.anyio
@@ -14,7 +15,7 @@ def make_broker(queue, **options) -> Broker:
     return Broker(
         settings=parse_settings(drain_timeout_in_seconds=30.0, **options),
         sources={queue.arn: InMemoryQueueSource(queue)},
-        surroundings=Surroundings(clock=queue.clock, run_sync=queue.clock.run_sync, raise_bugs=True),
+        surroundings=Surroundings(clock=queue.clock, raise_bugs=True),
     )
 
 
@@ -123,3 +124,64 @@ async def test_a_broker_without_mappings_runs_until_it_is_drained(make_queue):
     async with broker:
         await anyio.sleep(100)
         assert broker.statuses() == ()
+
+
+async def test_a_broker_may_be_used_again(make_queue):
+    queue, handled = make_queue(), []
+    broker = make_broker(queue)
+
+    @broker.event_source_mapping(queue.arn)
+    async def orders(event, _context):
+        handled.extend(record["body"] for record in event["Records"])
+
+    for body in ("one", "two"):
+        queue.send(body)
+        async with broker:
+            await until_empty(queue)
+
+    assert handled == ["one", "two"]
+
+
+async def test_a_broker_says_whether_it_runs(make_queue):
+    broker = make_broker(make_queue())
+    assert not broker.is_running
+    async with broker:
+        assert broker.is_running
+        broker.drain()
+        assert not broker.is_running
+
+
+def test_account_and_region_are_those_of_the_first_mapping():
+    broker = Broker()
+    broker.event_source_mapping("arn:aws:sqs:eu-north-1:210987654321:orders", function_name="orders")(print)
+
+    assert (broker.account_id, broker.region) == ("210987654321", "eu-north-1")
+
+
+async def test_strict_refuses_a_queue_that_hides_messages_for_too_short_a_time(make_queue):
+    queue = make_queue(visibility_timeout_seconds=2)
+    broker = Broker(sources={queue.arn: InMemoryQueueSource(queue)}, strict=True)
+    broker.event_source_mapping(queue.arn, function_name="orders")(print)
+
+    with pytest.raises(ConfigurationError, match="Queue visibility timeout: 2 seconds is less than"):
+        await broker.run()
+
+
+async def test_strict_lets_a_disabled_mapping_be(make_queue):
+    queue = make_queue()
+    queue.vanish()
+    broker = Broker(sources={queue.arn: InMemoryQueueSource(queue)}, strict=True)
+    broker.event_source_mapping(queue.arn, function_name="orders", enabled=False)(print)
+
+    async with broker:
+        assert broker.statuses()[0].state == "Disabled"
+
+
+async def test_strict_passes_on_what_is_not_the_users_mistake(make_queue):
+    queue = make_queue()
+    queue.throttle("describe")
+    broker = Broker(sources={queue.arn: InMemoryQueueSource(queue)}, strict=True)
+    broker.event_source_mapping(queue.arn, function_name="orders")(print)
+
+    with pytest.raises(SourceError):
+        await broker.run()

@@ -7,7 +7,7 @@ from broker.core.lifecycle import MappingState
 from broker.errors import ExecutorError
 from broker.model import observation as seen
 from broker.model.invocation import Invocation
-from broker.runtime.supervisor import Supervisor
+from broker.runtime.supervisor import SETTLEMENT_GRACE_SECONDS, Supervisor
 from tests.unit.runtime.test_driver import until
 from tests.unit.runtime.world import ScriptedExecutor, make_plan, succeed
 
@@ -171,3 +171,46 @@ async def test_a_drain_ends_a_mapping_that_waits_to_begin_again(make_queue):
         supervisor.drain(1000)
 
     assert queue.clock.now() - started < 5
+
+
+async def test_a_delete_that_is_never_answered_does_not_outlast_the_drain_by_more_than_its_grace(make_queue):
+    queue = make_queue()
+    queue.slow("delete", request_seconds=10_000)
+    queue.send("hello")
+    supervisor = supervise(queue, make_plan(queue, ScriptedExecutor(succeed)))
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(supervisor.run)
+        await anyio.sleep(1)
+        started = queue.clock.now()
+        supervisor.drain(10)
+
+    assert queue.clock.now() - started <= 10 + SETTLEMENT_GRACE_SECONDS
+
+
+async def test_cutting_short_cancels_handlers_and_gives_deletes_their_grace(make_queue):
+    queue = make_queue(visibility_timeout_seconds=1000)
+    queue.slow("delete", request_seconds=4)
+    results: list[bool] = []
+
+    async def first_quickly(invocation: Invocation):
+        if len(invocation.payload.value["Records"]) == 1:
+            await anyio.sleep(900)
+
+    queue.send("one")
+    supervisor = supervise(queue, make_plan(queue, ScriptedExecutor(first_quickly)))
+
+    async def run() -> None:
+        results.append(await supervisor.run())
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(run)
+        await anyio.sleep(1)
+        queue.send("two")
+        queue.send("three")
+        await anyio.sleep(1)
+        started = queue.clock.now()
+        supervisor.cut_short()
+
+    assert results == [False]
+    assert queue.clock.now() - started <= SETTLEMENT_GRACE_SECONDS
+    assert len(queue) >= 1

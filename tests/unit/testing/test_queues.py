@@ -269,7 +269,7 @@ def test_its_content_can_be_looked_at(queue) -> None:
 @pytest.mark.parametrize(
     "settings",
     [
-        {"name": "orders.fifo"},
+        {"name": "orders.fifo", "fifo": False},
         {"name": "orders", "fifo": True},
         {"name": "orders", "maximum_receive_count": 3},
         {"name": "orders", "dead_letter_queue": InMemoryQueue("dlq.fifo", fifo=True, clock=HandClock())},
