@@ -57,15 +57,13 @@ def test_every_interleaving_of_a_small_world_keeps_the_promises(
     record_property("transitions", report.transitions)
 
 
-def takes_failure_for_success(
-    consumer: QueueConsumer, flight: Flight, reason: Reason, detail: str, chance: float
-) -> None:
+def acks(consumer: QueueConsumer, flight: Flight, reason: Reason, detail: str, chance: float) -> None:
     consumer._settle(flight, frozenset(), reason, detail, chance)
 
 
 BUGS = {
     "a failure is taken for a success": (QueueConsumer, "_failed", acks, "neither handled"),
-    "no group is ever locked": (GroupLocks, "is_locked", lambda locks, group: False, "two batches in flight"),
+    "no group is ever locked": (GroupLocks, "is_locked", lambda locks, group: False, "m1 started before m0"),
     "a group stays locked": (GroupLocks, "release", lambda locks, records: None, "stays locked"),
     "what was handled is forgotten": (Deletions, "_remember", lambda deletions, records: None, "is handled twice"),
     "nothing is waited for": (QueueConsumer, "deadline", None, "nothing can happen any more"),
