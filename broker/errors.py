@@ -58,22 +58,6 @@ class SourceError(BrokerError):
         self.may_have_taken_effect = may_have_taken_effect
 
 
-class StoreError(BrokerError):
-    """The state store did not do what it was asked."""
-
-
-class LeaseLost(StoreError):  # noqa: N818 - the field's word
-    """Another worker owns the shard now."""
-
-
-class CheckpointConflict(StoreError):  # noqa: N818 - the field's word
-    """A checkpoint was refused because the lease counter had moved."""
-
-
-class DestinationError(BrokerError):
-    """A destination did not take a record."""
-
-
 class ExecutorError(BrokerError):
     """An executor is broken; a handler that fails is an `InvocationResult`, not this."""
 

@@ -4,6 +4,7 @@ Source: AWS Lambda API, CreateEventSourceMapping and CreateFunction, and the tex
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from json import loads
 from uuid import UUID, uuid5
 
 from broker.config.document import Location, path_of
@@ -19,6 +20,14 @@ IDENTITY_NAMESPACE = UUID("6b8f0c1e-52a5-4f0c-9d0b-3d1b7f9f2a41")
 
 Fixed for ever: another one would make every mapping a new one.
 """
+
+MEMBERS_OF_A_MESSAGE = frozenset(
+    {
+        "messageId", "receiptHandle", "body", "attributes", "messageAttributes", "md5OfBody", "md5OfMessageAttributes",
+        "eventSource", "eventSourceARN", "awsRegion", "$or",
+    }
+)  # fmt: skip
+"""What a pattern may ask for at its top."""
 
 Found = tuple[Location, str]
 Numbered = Sequence[tuple[int, EventSourceMapping]]
@@ -42,10 +51,29 @@ def identity_of(mapping: EventSourceMapping) -> str:
 def pattern_mistakes(mapping: EventSourceMapping) -> Iterator[Found]:
     """Filter patterns that do not follow the grammar; locations begin at the mapping."""
     for index, pattern in enumerate(mapping.filter_patterns):
-        try:
-            compile_queue_filters([pattern])
-        except InvalidPattern as error:
-            yield ("FilterCriteria", "Filters", index, "Pattern"), f"{error} ({error.reason})"
+        if mistake := pattern_mistake(pattern):
+            yield ("FilterCriteria", "Filters", index, "Pattern"), mistake
+
+
+def pattern_mistake(pattern: str) -> str | None:
+    """What is wrong with a filter pattern; None where it follows the grammar."""
+    try:
+        compile_queue_filters([pattern])
+    except InvalidPattern as error:
+        return f"{error} ({error.reason})"
+    return None
+
+
+def hopeless_patterns(mapping: EventSourceMapping) -> Iterator[Found]:
+    """Patterns that ask for what no message has, so that all messages are deleted; locations begin at the mapping."""
+    for index, pattern in enumerate(mapping.filter_patterns):
+        foreign = sorted(key for key in loads(pattern) if key.partition(".")[0] not in MEMBERS_OF_A_MESSAGE)
+        if foreign:
+            message = (
+                f"no message has {', '.join(foreign)} beside its body, so this pattern matches none or not what was "
+                f'meant: what the body holds is written {{"body": {{…}}}}'
+            )
+            yield ("FilterCriteria", "Filters", index, "Pattern"), message
 
 
 def conflicts(
@@ -59,6 +87,7 @@ def conflicts(
     yield from _repeated_functions(functions)
     yield from _repeated_mappings(mappings)
     yield from _repeated_identities(mappings)
+    yield from _isolation_mistakes(mappings)
     for index, mapping in mappings:
         at: Location = ("EventSourceMappings", index)
         yield from _function_mistakes(mapping, at, by_name.get(mapping.function.name), sorted(names))
@@ -116,6 +145,18 @@ def _function_mistakes(
         yield (*at, "FunctionName"), message
     if function is not None and function.callable is None and mapping.broker.isolation == "process":
         yield (*at, "Broker", "Isolation"), f"process is for a Callable, and {name!r} has a Url: remove it"
+
+
+def _isolation_mistakes(mappings: Numbered) -> Iterator[Found]:
+    """One function has one executor, whose limits all of its mappings share."""
+    first: dict[str, str] = {}
+    for index, mapping in mappings:
+        isolation = first.setdefault(mapping.function.name, mapping.broker.isolation)
+        if isolation != mapping.broker.isolation:
+            message = (
+                f"another mapping of {mapping.function.name!r} says {isolation}: a function is isolated in one way"
+            )
+            yield ("EventSourceMappings", index, "Broker", "Isolation"), message
 
 
 def _place_mistakes(mapping: EventSourceMapping, at: Location, settings: BrokerSettings | None) -> Iterator[Found]:

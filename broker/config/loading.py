@@ -7,8 +7,8 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from broker.config.consistency import Found, conflicts, pattern_mistakes
-from broker.config.document import Document, Location, read
+from broker.config.consistency import Found, conflicts, hopeless_patterns, pattern_mistake, pattern_mistakes
+from broker.config.document import Document, Location, path_of, read
 from broker.config.environment import overlaid, unknown_variables
 from broker.config.mistakes import in_order, mistakes_of
 from broker.errors import ConfigurationError
@@ -95,7 +95,12 @@ def notices(configuration: Configuration, environment: Mapping[str, str] = os.en
         ),
     ]
     without_effect = [f"{path}: kept without effect here: {', '.join(fields)}" for path, fields in kept if fields]
-    return without_effect + unknown_variables(environment)
+    hopeless = [
+        f"{path_of(('EventSourceMappings', index, *location))}: {message}"
+        for index, mapping in enumerate(configuration.event_source_mappings)
+        for location, message in hopeless_patterns(mapping)
+    ]
+    return without_effect + hopeless + unknown_variables(environment)
 
 
 def _valid(model: type[Value], fields: dict[str, Any], form: Document) -> Value:
@@ -120,7 +125,18 @@ def _mistakes_between(value: Any) -> list[Found]:
     mappings = _valid_ones(EventSourceMapping, raw.get("EventSourceMappings"))
     names = [each["FunctionName"] for each in _list(raw.get("Functions")) if _names_a_function(each)]
     found = conflicts(settings[0][1] if settings else None, functions, mappings, names)
-    return [*found, *_patterns_of(mappings)]
+    return [*found, *_written_patterns(raw.get("EventSourceMappings"))]
+
+
+def _written_patterns(raw: Any) -> Iterable[Found]:
+    """Mistakes in the patterns of a file, in mappings that have other mistakes too."""
+    for index, mapping in enumerate(_list(raw)):
+        criteria = mapping.get("FilterCriteria") if isinstance(mapping, dict) else None
+        filters = _list(criteria.get("Filters")) if isinstance(criteria, dict) else []
+        for number, each in enumerate(filters):
+            pattern = each.get("Pattern") if isinstance(each, dict) else None
+            if isinstance(pattern, str) and (mistake := pattern_mistake(pattern)):
+                yield ("EventSourceMappings", index, "FilterCriteria", "Filters", number, "Pattern"), mistake
 
 
 def _patterns_of(mappings: Iterable[tuple[int, EventSourceMapping]]) -> Iterable[Found]:

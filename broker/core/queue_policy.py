@@ -161,7 +161,7 @@ def _scaling(mapping: EventSourceMapping, function_concurrency: int | None) -> S
     else:
         policy = ScalingPolicy(
             initial=written.initial,
-            maximum=written.maximum if most is None else most,
+            maximum=written.maximum if most is None else min(written.maximum, most),
             growth_per_second=written.growth_per_second,
             idle_pollers=written.idle_pollers if most is None else min(written.initial, most),
             floor=written.floor,

@@ -1,7 +1,7 @@
 """A batch of records on its way to a handler, and what becomes of it."""
 
 from dataclasses import dataclass
-from enum import Enum, StrEnum
+from enum import StrEnum
 
 from broker.model.record import Record
 
@@ -21,17 +21,8 @@ class BatchTrigger(StrEnum):
     """The mapping is stopping: what is there goes at once."""
 
 
-class Verdict(StrEnum):
-    """What to do with records after an invocation."""
-
-    ACK = "ack"
-    RETRY = "retry"
-    BISECT = "bisect"
-    DISCARD = "discard"
-
-
 class Reason(StrEnum):
-    """Why a verdict was given."""
+    """How an invocation ended."""
 
     SUCCEEDED = "succeeded"
     PARTIAL_FAILURE = "partial_failure"
@@ -42,14 +33,6 @@ class Reason(StrEnum):
     TIMED_OUT = "timed_out"
     THROTTLED = "throttled"
     UNAVAILABLE = "unavailable"
-
-
-class StopReason(Enum):
-    """Why a consumer stops; a stronger reason (a larger value) overrides a weaker one."""
-
-    REQUESTED = 1
-    SHARD_END = 2
-    LEASE_LOST = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

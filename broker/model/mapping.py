@@ -257,6 +257,9 @@ class EventSourceMapping(Written):
         scaling: ScalingConfig = info.data.get("scaling_config", ScalingConfig())
         if value is not None and scaling.maximum_concurrency is not None:
             raise wrong(_MAXIMUM_CONCURRENCY_WITH_POLLERS)
+        extensions: Extensions = info.data.get("broker", Extensions())
+        if value is not None and "scaling" in extensions.model_fields_set:
+            raise wrong("Broker.Scaling has no effect beside ProvisionedPollerConfig: remove one of them")
         return value
 
     @property
