@@ -7,6 +7,7 @@ November 2026).
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from broker.core.events import QueueAction, Tell
 from broker.core.settlement import Outcome
@@ -29,6 +30,14 @@ class Counts:
     failed: int = 0
     deleted: int = 0
     let_go: int = 0
+
+
+class Ending(NamedTuple):
+    """How an invocation ended."""
+
+    reason: Reason
+    detail: str = ""
+    location: str = ""
 
 
 class Journal:
@@ -79,19 +88,20 @@ class Journal:
             )
         )
 
-    def settled(self, batch: Batch, reason: Reason, detail: str, *, retried: int, duration_seconds: float) -> None:
+    def settled(self, batch: Batch, ending: Ending, *, retried: int, duration_seconds: float) -> None:
         """It is decided what becomes of a batch."""
         self.counts.failed += retried
-        self.last_result = f"{reason}: {detail}" if detail else str(reason)
+        self.last_result = f"{ending.reason}: {ending.detail}" if ending.detail else str(ending.reason)
         self.tell(
             seen.BatchSettled(
                 batch=batch.number,
                 attempt=batch.attempt,
-                reason=reason,
+                reason=ending.reason,
                 acked_count=len(batch.records) - retried,
                 retried_count=retried,
                 duration_seconds=duration_seconds,
-                detail=detail,
+                detail=ending.detail,
+                location=ending.location,
             )
         )
 

@@ -46,7 +46,7 @@ from broker.core.events import (
 )
 from broker.core.flights import Flight
 from broker.core.group_locks import GroupLocks, groups_of
-from broker.core.journal import Journal
+from broker.core.journal import Ending, Journal
 from broker.core.polling import CircuitBreaker, Polling
 from broker.core.queue_policy import QueuePolicy
 from broker.core.response import NOTHING_FAILED, failed_identifiers, followers, identifiers_of
@@ -216,11 +216,12 @@ class QueueConsumer:
             case Succeeded():
                 self._responded(flight, result, event.chance)
             case HandlerFailed():
-                self._failed(flight, Reason.HANDLER_FAILED, f"{result.error_type}: {result.message}", event.chance)
+                detail = f"{result.error_type}: {result.message}"
+                self._failed(flight, Ending(Reason.HANDLER_FAILED, detail, result.location), event.chance)
             case TimedOut():
                 flight.overdue_since = self._now if result.wait_returned else None
                 self._flights.schedule(flight, None)
-                self._failed(flight, Reason.TIMED_OUT, result.message, event.chance)
+                self._failed(flight, Ending(Reason.TIMED_OUT, result.message), event.chance)
             case Throttled():
                 self._defer(flight, Reason.THROTTLED, result.message, event.chance, result.retry_after_seconds)
             case Unavailable():
@@ -233,12 +234,13 @@ class QueueConsumer:
         if self._policy.report_batch_item_failures:
             failed = failed_identifiers(result.response, identifiers_of(flight.batch.records))
         if failed is None:
-            self._failed(flight, Reason.MALFORMED_RESPONSE, "the response is no valid batchItemFailures", chance)
+            ending = Ending(Reason.MALFORMED_RESPONSE, "the response is no valid batchItemFailures")
+            self._failed(flight, ending, chance)
             return
         self._reached()
         self._scale.succeeded()
-        reason = Reason.PARTIAL_FAILURE if failed else Reason.SUCCEEDED
-        self._settle(flight, self._with_followers(flight.batch, failed), reason, "", chance)
+        ending = Ending(Reason.PARTIAL_FAILURE if failed else Reason.SUCCEEDED)
+        self._settle(flight, self._with_followers(flight.batch, failed), ending, chance)
 
     def _with_followers(self, batch: Batch, failed: frozenset[str]) -> frozenset[str]:
         """Under FIFO, what was not reported though it follows a failed message of its group: kept, or warned of."""
@@ -249,23 +251,23 @@ class QueueConsumer:
             self._journal.tell(seen.GroupOrderBroken(groups=groups_of(following)))
         return failed
 
-    def _failed(self, flight: Flight, reason: Reason, detail: str, chance: float) -> None:
+    def _failed(self, flight: Flight, ending: Ending, chance: float) -> None:
         self._reached()
         self._scale.failed(self._now)
-        self._settle(flight, identifiers_of(flight.batch.records), reason, detail, chance)
+        self._settle(flight, identifiers_of(flight.batch.records), ending, chance)
 
     def _reached(self) -> None:
         if self._breaker and self._breaker.succeeded():
             self._journal.circuit_closed()
 
-    def _settle(self, flight: Flight, failed: frozenset[str], reason: Reason, detail: str, chance: float) -> None:
+    def _settle(self, flight: Flight, failed: frozenset[str], ending: Ending, chance: float) -> None:
         records = self._flights.newest(flight.batch.records)
         acked = [record for record in records if record.identifier not in failed]
         retried = [record for record in records if record.identifier in failed]
         self._actions += self._deletions.delete(acked)
         self._hold_back(retried, chance)
         duration = self._now - flight.started_at
-        self._journal.settled(flight.batch, reason, detail, retried=len(retried), duration_seconds=duration)
+        self._journal.settled(flight.batch, ending, retried=len(retried), duration_seconds=duration)
         self._leave(flight)
 
     def _hold_back(self, retried: Sequence[Record], chance: float) -> None:

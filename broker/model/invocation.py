@@ -1,5 +1,6 @@
 """One call of a handler, and the five ways in which it can end."""
 
+import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
@@ -7,6 +8,10 @@ from broker.model.payload import Payload
 
 PAYLOAD_LIMIT_BYTES = 6_291_556
 """Largest event and largest response of a synchronous invocation: the limit that Lambda names in its error text."""
+
+
+_FRAME = re.compile(r'File "([^"]+)", line (\d+)')
+"""How Python's runtime writes a frame."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +51,13 @@ class HandlerFailed:
     message: str
     """`errorMessage`."""
     stack_trace: tuple[str, ...] = ()
-    """`stackTrace`, a line each."""
+    """`stackTrace`, an entry for each frame, the innermost last."""
+
+    @property
+    def location(self) -> str:
+        """File and line of the innermost frame, as `shop/handlers.py:12`; empty where it is not known."""
+        found = _FRAME.search(self.stack_trace[-1]) if self.stack_trace else None
+        return f"{found[1]}:{found[2]}" if found else ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

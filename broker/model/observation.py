@@ -45,6 +45,8 @@ class BatchSettled:
     """From the start of the last attempt to its end."""
     detail: str = ""
     """The error's type and message, where there is one."""
+    location: str = ""
+    """File and line of the handler where the error was raised, where it is known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

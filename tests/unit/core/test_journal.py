@@ -1,5 +1,5 @@
 from broker.core.events import Tell
-from broker.core.journal import Journal
+from broker.core.journal import Ending, Journal
 from broker.core.settlement import Outcome
 from broker.model import observation as seen
 from broker.model.batch import Batch, BatchTrigger, Reason
@@ -81,7 +81,7 @@ def test_each_attempt_counts_its_records_as_invoked():
 
 def test_a_settled_batch_tells_what_was_acknowledged_and_what_comes_again():
     book = Book()
-    book.journal.settled(BATCH, Reason.HANDLER_FAILED, "Error: no", retried=2, duration_seconds=1.5)
+    book.journal.settled(BATCH, Ending(Reason.HANDLER_FAILED, "Error: no"), retried=2, duration_seconds=1.5)
     told = book.told(seen.BatchSettled)[0]
 
     assert (told.acked_count, told.retried_count, told.duration_seconds) == (1, 2, 1.5)
@@ -91,7 +91,7 @@ def test_a_settled_batch_tells_what_was_acknowledged_and_what_comes_again():
 
 def test_a_result_without_detail_is_its_reason():
     book = Book()
-    book.journal.settled(BATCH, Reason.SUCCEEDED, "", retried=0, duration_seconds=0.1)
+    book.journal.settled(BATCH, Ending(Reason.SUCCEEDED), retried=0, duration_seconds=0.1)
 
     assert book.journal.last_result == "succeeded"
 
