@@ -78,6 +78,27 @@ def test_the_emulators_timeout_is_text_with_status_200() -> None:
     assert isinstance(at_web(200, b"Task timed out after 3.00 seconds"), Succeeded)
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"2026-01-01T00:00:00.000Z 1a-2b Task timed out after 3.00 seconds",
+        b"2026-01-01T00:00:00.000Z 1a-2b Task timed out after 3.00 seconds\n\n",
+        b'"2026-01-01T00:00:00.000Z 1a-2b Task timed out after 3.00 seconds"',
+        b'{"half": 2026-01-01T00:00:00.000Z 1a-2b Task timed out after 3.00 seconds',
+        b"RequestId: 1a-2b Error: Task timed out after 3.00 seconds",
+        b"x" * 600 + b"\n2026-01-01T00:00:00.000Z 1a-2b Task timed out after 3.00 seconds",
+    ],
+)
+def test_lambdas_timeout_with_instant_and_request_id_is_no_success(body: bytes) -> None:
+    assert at_lambda(200, body) == TimedOut(message="Task timed out after 3.00 seconds")
+
+
+def test_a_response_that_quotes_a_timeout_is_a_response() -> None:
+    body = b'{"log":"2026-01-01T00:00:00.000Z 1a-2b Task timed out after 3.00 seconds"}'
+    assert isinstance(at_lambda(200, body), Succeeded)
+    assert isinstance(at_lambda(200, b"the handler says: Task timed out after 3.00 seconds"), Succeeded)
+
+
 def test_the_emulators_error_is_an_object_with_both_keys() -> None:
     assert at_lambda(200, ERROR) == FAILED
     assert isinstance(at_web(200, ERROR), Succeeded)
@@ -105,10 +126,24 @@ def test_redirects_are_not_followed(speaks_lambda: bool) -> None:
     assert result.message.startswith("http://audit:8080/ answered 307 Temporary Redirect, which is not followed")
 
 
+@pytest.mark.parametrize("status", [302, 303, 304])
+def test_a_redirect_that_a_handler_may_answer_after_its_work_is_a_failure(status: int) -> None:
+    assert isinstance(at_web(status), HandlerFailed)
+    assert isinstance(at_lambda(status), Unavailable)
+
+
 @pytest.mark.parametrize("speaks_lambda", [True, False])
-@pytest.mark.parametrize("status", [401, 403, 404, 405, 407, 408, 415, 421, 425, 426])
+@pytest.mark.parametrize("status", [407, 421, 425, 426])
 def test_where_no_handler_was_reached_the_function_is_unavailable(status: int, speaks_lambda: bool) -> None:
     assert isinstance(at(status, b"{}", speaks_lambda=speaks_lambda), Unavailable)
+
+
+@pytest.mark.parametrize("status", [401, 403, 404, 405, 408, 415])
+def test_a_refusal_is_lambdas_own_at_its_path_and_perhaps_the_handlers_elsewhere(status: int) -> None:
+    assert isinstance(at_lambda(status, b"{}"), Unavailable)
+    result = at_web(status, b'{"detail":"order 7 not found"}')
+    assert isinstance(result, HandlerFailed)
+    assert result.error_type == f"Http.{status}"
 
 
 @pytest.mark.parametrize("speaks_lambda", [True, False])
