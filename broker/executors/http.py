@@ -14,9 +14,11 @@ is worse than a wait for the visibility timeout. Two things make that rare: idle
 servers drop them (gunicorn after 2 s, uvicorn and Node after 5 s), and the event loop looks at its sockets once more
 before a connection is chosen, so that a closed one is not used. What remains is a close that is under way.
 
-The function's timeout counts from the moment at which the request is sent. RIE has a timeout of its own and says so in
-its answer, which is worth a moment's wait. RIE runs one invocation at a time and breaks under two, so at Lambda's path
-concurrency is 1 unless told otherwise.
+The function's timeout counts from the call of `invoke`: the broker starts an invocation with messages that stay hidden
+for that long, and beyond it another consumer may get them. So a connection has at most half of it, and what it took is
+missing from the handler's time. At Lambda's path alone one second comes on top: RIE has a timeout of its own, which
+begins with the request, and says so in its answer. RIE runs one invocation at a time and breaks under two, so at
+Lambda's path concurrency is 1 unless told otherwise.
 
 Nothing of the environment is used: no proxies, no `.netrc`; no cookies are kept, no redirects followed, nothing is
 decompressed (and nothing compressed asked for).
@@ -27,7 +29,7 @@ Guide, "Testing Lambda container images locally"; headers as of the Runtime API 
 
 import io
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import SimpleNamespace, TracebackType
 from typing import Final, Self
 
@@ -55,7 +57,10 @@ CONNECT_TIMEOUT_SECONDS: Final = 5.0
 """For the name, the connection and TLS together: the handler has not run, so there is no reason to wait long."""
 IDLE_SECONDS: Final = 1.5
 """How long an unused connection is kept: less than common servers keep it."""
+_CONNECT_SHARE = 0.5
+"""Of the function's timeout, at most: what is left is the handler's."""
 _MARGIN_SECONDS = 1.0
+"""For RIE to tell of its own timeout."""
 _CLOSING_SECONDS = 5.0
 _CHUNK_BYTES = 65_536
 _LARGE_BODY_BYTES = 2**20
@@ -66,9 +71,6 @@ _LAMBDA_PATH = re.compile(r"/2015-03-31/functions/[^/]+/invocations/?")
 class _Exchange:
     """One request and what is known of it."""
 
-    seconds: float
-    """For the answer, from the moment at which the request is sent."""
-    scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
     is_sent: bool = False
     """Whether there is a connection and the request is being written to it."""
 
@@ -118,7 +120,7 @@ class HttpExecutor:
                 socket_factory=None if self._allow_link_local else open_socket,
             ),
             cookie_jar=aiohttp.DummyCookieJar(),
-            timeout=aiohttp.ClientTimeout(connect=self._connect_timeout_seconds),
+            timeout=aiohttp.ClientTimeout(),
             headers={
                 "Content-Type": "application/json",
                 "Accept-Encoding": "identity",
@@ -153,13 +155,15 @@ class HttpExecutor:
 
     async def _post(self, session: aiohttp.ClientSession, invocation: Invocation) -> InvocationResult:
         margin = _MARGIN_SECONDS if self._speaks_lambda else 0.0
-        exchange = _Exchange(seconds=invocation.timeout_seconds + margin)
-        with exchange.scope:
+        exchange = _Exchange()
+        with anyio.move_on_after(invocation.timeout_seconds + margin):
             try:
                 reply = await self._reply(session, invocation, exchange)
             except (aiohttp.ClientError, OSError) as error:
                 return self._without_answer(exchange, error)
             return result_of(reply, where=self._where, speaks_lambda=self._speaks_lambda)
+        if not exchange.is_sent:
+            return Unavailable(message=f"{self._where} cannot be reached: no connection within the function's timeout")
         return TimedOut(message=timed_out_text(invocation.timeout_seconds))
 
     async def _reply(self, session: aiohttp.ClientSession, invocation: Invocation, exchange: _Exchange) -> Reply:
@@ -171,9 +175,14 @@ class HttpExecutor:
                 "Lambda-Runtime-Invoked-Function-Arn": invocation.function_arn,
             },
             allow_redirects=False,
+            timeout=self._timeout(invocation),
             trace_request_ctx=exchange,
         ) as response:
             return Reply(status=response.status, headers=response.headers, body=await _read(response))
+
+    def _timeout(self, invocation: Invocation) -> aiohttp.ClientTimeout:
+        share = invocation.timeout_seconds * _CONNECT_SHARE
+        return aiohttp.ClientTimeout(connect=min(self._connect_timeout_seconds, share))
 
     def _without_answer(self, exchange: _Exchange, error: Exception) -> HandlerFailed | Unavailable:
         why = str(error) or type(error).__name__
@@ -220,4 +229,3 @@ async def _on_sent(
 ) -> None:
     exchange: _Exchange = context.trace_request_ctx
     exchange.is_sent = True
-    exchange.scope.deadline = anyio.current_time() + exchange.seconds

@@ -286,6 +286,25 @@ async def test_a_connection_that_takes_too_long_means_that_the_handler_did_not_r
     assert "Connection timeout" in result.message
 
 
+async def test_a_connection_has_half_of_the_functions_timeout_which_is_the_handlers_time_as_well() -> None:
+    async def serve(server: RawServer, stream: anyio.abc.SocketStream) -> None:
+        await anyio.sleep_forever()
+
+    async with raw_server(serve) as server:
+        url = server.url.replace("http:", "https:")
+        async with HttpExecutor(url=url, connect_timeout_seconds=60.0) as executor:
+            with anyio.fail_after(20):
+                result = await executor.invoke(an_invocation(timeout_seconds=0.4))
+    assert isinstance(result, Unavailable)
+    assert "Connection timeout" in result.message
+
+
+async def test_a_request_that_was_not_sent_in_time_did_not_run_the_handler(free_tcp_port: int) -> None:
+    async with HttpExecutor(url=f"http://127.0.0.1:{free_tcp_port}/orders") as executor:
+        result = await executor.invoke(an_invocation(timeout_seconds=0.0))
+    assert isinstance(result, Unavailable)
+
+
 async def test_a_connection_lost_before_the_answer_may_have_run_the_handler() -> None:
     async def serve(server: RawServer, stream: anyio.abc.SocketStream) -> None:
         await server.read_request(stream)
@@ -318,7 +337,7 @@ async def test_an_answer_that_is_not_http_may_have_run_the_handler() -> None:
     assert isinstance(result, HandlerFailed)
 
 
-async def test_no_answer_in_time_is_a_timeout_that_counts_from_the_request() -> None:
+async def test_no_answer_in_time_is_a_timeout() -> None:
     async def serve(server: RawServer, stream: anyio.abc.SocketStream) -> None:
         await server.read_request(stream)
         await anyio.sleep_forever()
