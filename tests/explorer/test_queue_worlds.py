@@ -11,7 +11,6 @@ from broker.core.group_locks import GroupLocks
 from broker.core.queue_consumer import QueueConsumer
 from broker.core.queue_policy import BackoffPolicy, QueuePolicy, ScalingPolicy
 from broker.core.settlement import Deletions
-from broker.model.batch import Reason
 from tests.explorer.explorer import Explorer, Violation
 from tests.explorer.world import SmallWorld
 from tests.property.queue_world import Plan
@@ -19,6 +18,7 @@ from tests.property.queue_world import Plan
 BACKOFF = BackoffPolicy(base_seconds=2.0, maximum_seconds=4.0)
 POLICY = QueuePolicy(
     batch_size=2,
+    report_batch_item_failures=True,
     function_timeout_seconds=2.0,
     scaling=ScalingPolicy(initial=2, maximum=2, growth_per_second=0.0, idle_pollers=1, reduce_on_error=False),
     delete_backoff=BACKOFF,
@@ -46,19 +46,47 @@ def plan(
     )
 
 
-@pytest.mark.parametrize("groups", ["...", "aba"], ids=["standard", "fifo"])
+SMALL = {
+    "a standard queue, a crash and a lost reply": plan("....", crash=1, lose=1),
+    "a standard queue, late replies and a crash": plan("...", late=1, crash=1),
+    "a standard queue, a failure and a drain": plan("...", fail=1, stop=1),
+    "a FIFO queue, a crash and a lost reply": plan("abab", crash=1, lose=1),
+    "a FIFO queue, late replies and a crash": plan("aba", late=1, crash=1),
+    "a FIFO queue, a failure and a drain": plan("aba", fail=1, stop=1),
+}
+PARTIAL = ("success", "error", "first")
+LARGE = {
+    "a FIFO queue, late replies, a failure and a drain": plan("aba", late=1, fail=1, stop=1),
+    "a standard queue, all faults": plan("....", outcomes=PARTIAL, crash=1, lose=1, fail=1, stop=1),
+    "a FIFO queue, all faults": plan("abab", outcomes=PARTIAL, crash=1, lose=1, fail=1, stop=1),
+}
+
+
+@pytest.mark.parametrize("world", SMALL)
 def test_every_interleaving_of_a_small_world_keeps_the_promises(
-    groups: str, record_property: Callable[[str, object], None]
+    world: str, record_property: Callable[[str, object], None]
 ) -> None:
-    report = Explorer(SmallWorld(plan(groups, late=1, crash=1)), most_states=100_000).explore()
+    explore(SMALL[world], 20_000, record_property)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("world", LARGE)
+def test_every_interleaving_of_a_larger_world_keeps_the_promises(
+    world: str, record_property: Callable[[str, object], None]
+) -> None:
+    explore(LARGE[world], 500_000, record_property)
+
+
+def explore(world: Plan, most_states: int, record_property: Callable[[str, object], None]) -> None:
+    report = Explorer(SmallWorld(world), most_states).explore()
 
     print(f"explored {report}")
     record_property("states", report.states)
     record_property("transitions", report.transitions)
 
 
-def acks(consumer: QueueConsumer, flight: Flight, reason: Reason, detail: str, chance: float) -> None:
-    consumer._settle(flight, frozenset(), reason, detail, chance)
+def acks(consumer: QueueConsumer, flight: Flight, *ending: object) -> None:
+    consumer._actions += consumer._deletions.delete(flight.batch.records)
 
 
 BUGS = {
