@@ -51,11 +51,13 @@ SMALL = {
     "a standard queue, late replies and a crash": plan("...", late=1, crash=1),
     "a standard queue, a failure and a drain": plan("...", fail=1, stop=1),
     "a FIFO queue, a crash and a lost reply": plan("abab", crash=1, lose=1),
+    "a FIFO queue, short receives and a crash": plan("aba", page_sizes=(1, 10), crash=1),
     "a FIFO queue, late replies and a crash": plan("aba", late=1, crash=1),
     "a FIFO queue, a failure and a drain": plan("aba", fail=1, stop=1),
 }
 PARTIAL = ("success", "error", "first")
 LARGE = {
+    "a FIFO queue, short receives, a crash and a lost reply": plan("aba", page_sizes=(1, 10), crash=1, lose=1),
     "a FIFO queue, late replies, a failure and a drain": plan("aba", late=1, fail=1, stop=1),
     "a standard queue, all faults": plan("....", outcomes=PARTIAL, crash=1, lose=1, fail=1, stop=1),
     "a FIFO queue, all faults": plan("abab", outcomes=PARTIAL, crash=1, lose=1, fail=1, stop=1),
