@@ -6,9 +6,19 @@
 | any other callable | on a worker thread | `TimedOut` at once, with `wait_returned`; the slot stays taken |
 | a plain function whose result can be awaited | on a worker thread, then in the task | as the part that runs |
 
-A cancelled handler that catches the cancellation is late all the same: whatever it returns, the result is `TimedOut`.
-One that never ends cannot be stopped by anybody; it keeps its slot and shows as stuck. For such code there is
-isolation in a process (`broker.executors.process`).
+Who is late. The event loop may be late itself, because another handler blocks it; a handler that has done its work must
+not be taken for one that has not, or its messages are handled twice. So, with the time counting from the call of
+`invoke`:
+
+* A plain handler is late if it ended at its timeout or after, by the clock that its own thread reads at that instant.
+* An asynchronous one is late if its cancellation was called before it ended, whatever it returned: it was told, and
+  nobody can know whether it noticed. One that ended without having been told is in time, even where it blocked the
+  loop past its timeout: it has done all of its work.
+
+A handler that catches its cancellation and goes on cannot be stopped by anybody, nor can `invoke` return before it: it
+runs in the same task, since a task of its own would cost more than all else here does. Until it ends, its batch counts
+as running, not as stuck; it keeps its slot and its message groups, and its messages show again in the queue when their
+visibility ends. For such code there is isolation in a process (`broker.executors.process`).
 
 Invariants: only the handler's own code is guarded, the broker's cancellation always passes; a slot is free only when
 the handler's code has ended, and a handler whose call was given up before its thread began never runs; what a handler
@@ -35,7 +45,15 @@ import anyio.to_thread
 from broker.executors.context import LambdaContext, log_stream_name
 from broker.executors.slots import ExecutorStatistics, Slot, Slots
 from broker.executors.user_code import Handler, Outcome, call, call_async, is_async, timed_out_text
-from broker.model.invocation import HandlerFailed, Invocation, InvocationResult, Succeeded, Throttled, TimedOut
+from broker.model.invocation import (
+    HandlerFailed,
+    Invocation,
+    InvocationResult,
+    Succeeded,
+    Throttled,
+    TimedOut,
+    Unavailable,
+)
 from broker.ports import Clock
 
 DEFAULT_THREADS = 40
@@ -60,7 +78,8 @@ class InProcessExecutor:
     ) -> None:
         """`concurrency` is 1 or more; None is no limit for an asynchronous handler, `DEFAULT_THREADS` for others.
 
-        `environment` ends the name of the log stream: 32 hexadecimal digits, drawn at random if absent.
+        `clock` is read on worker threads too. `environment` ends the name of the log stream: 32 hexadecimal digits,
+        drawn at random if absent.
         """
         self._handler = handler
         self._clock = clock
@@ -89,7 +108,7 @@ class InProcessExecutor:
         if self._is_async:
             return await self._invoke_in_task(invocation, partial(self._handler, event, context), slot)
         function = partial(call, self._handler, event, context, request_id=invocation.request_id)
-        return await self._invoke_on_thread(invocation, _ThreadCall(function), slot)
+        return await self._invoke_on_thread(invocation, _ThreadCall(function, self._clock), slot)
 
     async def _invoke_in_task(self, invocation: Invocation, start: Callable[[], Any], slot: Slot) -> Outcome | TimedOut:
         try:
@@ -97,26 +116,33 @@ class InProcessExecutor:
                 outcome = await call_async(start, request_id=invocation.request_id)
         finally:
             self._slots.release(slot)
-        return _timed_out(invocation) if _is_late(scope) else outcome
+        return _timed_out(invocation) if scope.cancel_called else outcome
 
-    async def _invoke_on_thread(self, invocation: Invocation, thread: "_ThreadCall", slot: Slot) -> Outcome | TimedOut:
+    async def _invoke_on_thread(
+        self, invocation: Invocation, thread: "_ThreadCall", slot: Slot
+    ) -> Outcome | TimedOut | Unavailable:
+        late_at = self._clock.now() + invocation.timeout_seconds
         returned = anyio.Event()
 
         def end() -> None:
             self._slots.release(slot)
             returned.set()
 
+        awaited: Outcome | None = None
         try:
             with anyio.move_on_after(invocation.timeout_seconds) as scope:
                 await self._run_sync(thread, abandon_on_cancel=True, limiter=self._limiter)
-                outcome = await _awaited(thread.result, request_id=invocation.request_id)
+                awaited = await _awaited(thread.result, request_id=invocation.request_id)
         finally:
             runs_on = thread.leave(end)
             if not runs_on:
                 end()
-        if _is_late(scope):
-            return _timed_out(invocation, wait_returned=returned.wait if runs_on else None)
-        return outcome
+        if runs_on:
+            return _timed_out(invocation, wait_returned=returned.wait)
+        if not thread.has_begun:
+            return Unavailable(message="no worker thread was free within the function's timeout")
+        outcome = thread.outcome or (None if scope.cancel_called else awaited)
+        return _timed_out(invocation) if outcome is None or thread.ended_at >= late_at else outcome
 
     def _context(self, invocation: Invocation) -> LambdaContext:
         version = invocation.function_version
@@ -128,10 +154,14 @@ class InProcessExecutor:
 class _ThreadCall:
     """One call on a worker thread that can be left to itself: it then says when it has ended."""
 
-    def __init__(self, function: Callable[[], Outcome | Awaitable[object] | None]) -> None:
+    def __init__(self, function: Callable[[], Outcome | Awaitable[object]], clock: Clock) -> None:
         self.result: Outcome | Awaitable[object] | None = None
         """What the function returned, once it has."""
+        self.ended_at = math.inf
+        """When it returned, epoch seconds."""
+        self.has_begun = False
         self._function = function
+        self._clock = clock
         self._token = anyio.lowlevel.current_token()
         self._lock = threading.Lock()
         self._is_running = False
@@ -143,8 +173,9 @@ class _ThreadCall:
         with self._lock:
             if self._is_left:
                 return
-            self._is_running = True
+            self.has_begun = self._is_running = True
         self.result = self._function()
+        self.ended_at = self._clock.now()
         with self._lock:
             self._is_running = False
             on_end = self._on_end
@@ -152,6 +183,11 @@ class _ThreadCall:
             _drop(self.result)
             with suppress(anyio.RunFinishedError):
                 anyio.from_thread.run_sync(on_end, token=self._token)
+
+    @property
+    def outcome(self) -> Outcome | None:
+        """What came of the function, where there is nothing left to await."""
+        return self.result if isinstance(self.result, Succeeded | HandlerFailed) else None
 
     def leave(self, on_end: Callable[[], None]) -> bool:
         """The caller's part: True where the function runs on, and `on_end` is called when it has ended.
@@ -178,11 +214,6 @@ def _drop(result: object) -> None:
     """Closes a coroutine that may not have been awaited to its end; Python warns of it otherwise."""
     if inspect.iscoroutine(result):
         result.close()
-
-
-def _is_late(scope: anyio.CancelScope) -> bool:
-    """By the clock: a handler that blocks its loop or catches its cancellation is late as well."""
-    return anyio.current_time() >= scope.deadline
 
 
 def _timed_out(invocation: Invocation, wait_returned: Callable[[], Awaitable[None]] | None = None) -> TimedOut:

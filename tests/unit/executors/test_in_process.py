@@ -5,6 +5,7 @@ import contextvars
 import functools
 import inspect
 import threading
+import time
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
@@ -14,8 +15,17 @@ import pytest
 from broker.executors.in_process import DEFAULT_THREADS, InProcessExecutor
 from broker.executors.slots import ExecutorStatistics
 from broker.executors.user_code import Handler, failure_of
-from broker.model.invocation import HandlerFailed, Invocation, InvocationResult, Succeeded, Throttled, TimedOut
+from broker.model.invocation import (
+    HandlerFailed,
+    Invocation,
+    InvocationResult,
+    Succeeded,
+    Throttled,
+    TimedOut,
+    Unavailable,
+)
 from broker.model.payload import Payload
+from broker.runtime.clock import SystemClock
 from broker.testing import VirtualClock, run_in_virtual_time
 
 pytestmark = pytest.mark.anyio
@@ -375,6 +385,99 @@ async def test_a_handler_that_turns_its_cancellation_into_an_error_has_timed_out
     assert await make_executor(handler).invoke(an_invocation()) == LATE
 
 
+async def test_a_thread_that_ended_in_time_succeeded_though_the_event_loop_was_late(
+    virtual_clock: VirtualClock,
+) -> None:
+    """The loop hears of the thread's end only after the timeout, and is cancelled first."""
+
+    async def run_sync(function: Callable[[], None], **options: Any) -> None:
+        await anyio.sleep(0.3)
+        function()
+        await anyio.sleep_forever()
+
+    executor = InProcessExecutor(handler=lambda event, context: 7, clock=virtual_clock, run_sync=run_sync)
+    result = await executor.invoke(an_invocation(timeout_seconds=1.0))
+    assert isinstance(result, Succeeded)
+
+
+async def test_a_thread_that_ended_late_has_timed_out_though_nobody_looked_in_time(virtual_clock: VirtualClock) -> None:
+    async def run_sync(function: Callable[[], None], **options: Any) -> None:
+        with anyio.CancelScope(shield=True):
+            await anyio.sleep(1.2)
+        function()
+
+    executor = InProcessExecutor(handler=lambda event, context: 7, clock=virtual_clock, run_sync=run_sync)
+    result = await executor.invoke(an_invocation(timeout_seconds=1.0))
+    assert result == TimedOut(message="Task timed out after 1.00 seconds")
+
+
+def test_a_thread_that_ended_in_time_succeeded_though_another_handler_blocked_the_loop() -> None:
+    """In real time, with a real thread that ends while the loop is blocked until after the timeout."""
+    began, blocked, timeout_seconds = threading.Event(), threading.Event(), 0.5
+
+    def handler(event: Any, context: Any) -> str:
+        began.set()
+        blocked.wait(10)
+        return "done"
+
+    async def block() -> None:
+        while not began.is_set():  # noqa: ASYNC110 - a thread tells
+            await anyio.sleep(0.001)
+        blocked.set()
+        time.sleep(timeout_seconds)  # noqa: ASYNC251 - it is to block the loop
+
+    async def main() -> InvocationResult:
+        executor, results = InProcessExecutor(handler=handler, clock=SystemClock()), list[InvocationResult]()
+
+        async def invoke() -> None:
+            results.append(await executor.invoke(an_invocation(timeout_seconds)))
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(invoke)
+            tasks.start_soon(block)
+        return results[0]
+
+    assert isinstance(anyio.run(main), Succeeded)
+
+
+def test_an_asynchronous_handler_that_was_not_told_of_its_end_is_in_time() -> None:
+    """It has done all of its work, though it blocked the loop itself."""
+
+    async def handler(event: Any, context: Any) -> str:
+        time.sleep(0.02)  # noqa: ASYNC251 - it is to block the loop
+        return "done"
+
+    async def main() -> InvocationResult:
+        return await InProcessExecutor(handler=handler, clock=SystemClock()).invoke(an_invocation(0.01))
+
+    assert isinstance(anyio.run(main), Succeeded)
+
+
+async def test_what_a_plain_handler_returned_is_not_awaited_once_the_time_is_over(virtual_clock: VirtualClock) -> None:
+    made: list[Any] = []
+
+    def handler(event: Any, context: Any) -> Awaitable[int]:
+        made.append(with_more(0, event, context))
+        return made[0]
+
+    async def run_sync(function: Callable[[], None], **options: Any) -> None:
+        function()
+        await anyio.sleep_forever()
+
+    result = await InProcessExecutor(handler=handler, clock=virtual_clock, run_sync=run_sync).invoke(an_invocation())
+    assert result == LATE
+    assert inspect.getcoroutinestate(made[0]) == inspect.CORO_CLOSED
+
+
+async def test_a_handler_that_got_no_thread_in_time_did_not_run(virtual_clock: VirtualClock) -> None:
+    async def run_sync(function: Callable[[], None], **options: Any) -> None:
+        await anyio.sleep_forever()
+
+    executor = InProcessExecutor(handler=lambda event, context: 7, clock=virtual_clock, run_sync=run_sync)
+    result = await executor.invoke(an_invocation())
+    assert result == Unavailable(message="no worker thread was free within the function's timeout")
+
+
 async def test_an_asynchronous_handler_that_cannot_end_is_shown_as_stuck(make_executor: Make) -> None:
     async def handler(event: Any, context: Any) -> None:
         with anyio.CancelScope(shield=True):
@@ -523,8 +626,7 @@ def test_a_plain_handler_may_outlive_its_event_loop() -> None:
         release.wait()
 
     async def main() -> None:
-        clock = VirtualClock()
-        executor = InProcessExecutor(handler=handler, clock=clock, run_sync=run_on_a_thread_of_its_own)
+        executor = InProcessExecutor(handler=handler, clock=SystemClock(), run_sync=run_on_a_thread_of_its_own)
         result = await executor.invoke(an_invocation(timeout_seconds=0.01))
         assert isinstance(result, TimedOut)
 
