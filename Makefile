@@ -30,7 +30,7 @@ test: $(DEV)/.ready $(EMULATOR)/.ready ## everything that needs no container
 	$(BIN)/python -m pytest -n 2 -m "not slow and not containers" $(ARGS)
 
 test-all: $(DEV)/.ready $(EMULATOR)/.ready ## with the long proofs
-	$(BIN)/python -m pytest -n 2 -m "not containers" $(ARGS)
+	$(BIN)/python -m pytest -n 2 -m "not containers" --timeout 1800 $(ARGS)
 
 test-integration: $(DEV)/.ready $(EMULATOR)/.ready ## real protocols in containers (without an engine it skips, and says so)
 	$(BIN)/python -m pytest -m containers $(ARGS)
