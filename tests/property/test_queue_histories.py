@@ -4,6 +4,7 @@ import copy
 from collections.abc import Callable
 from random import Random
 
+import pytest
 from hypothesis import HealthCheck, given, note, settings
 from hypothesis import strategies as st
 
@@ -18,7 +19,7 @@ OUTCOMES = ("success", "error", "first", "last", "malformed", "throttled", "unav
 RARE = {"time": 0.4, "crash": 0.1, "stop": 0.03, "attribute": 0.1}
 FAULTS = ("crash", "stop", "lose", "refuse", "partial", "attribute")
 SETTINGS = settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+    max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
 )
 
 
@@ -110,9 +111,24 @@ def play(world: World, length: int, seed: int) -> list[Step]:
     return history
 
 
-@given(plan=plans(), length=st.integers(0, 250), seed=st.integers(0, 2**32))
+HISTORIES = given(plan=plans(), length=st.integers(0, 250), seed=st.integers(0, 2**32))
+
+
+@HISTORIES
 @SETTINGS
 def test_whatever_fails_nothing_is_lost_handled_twice_or_out_of_order(plan: Plan, length: int, seed: int) -> None:
+    ends_well(plan, length, seed)
+
+
+@pytest.mark.slow
+@HISTORIES
+@settings(SETTINGS, max_examples=5000)
+def test_many_more_histories_lose_nothing(plan: Plan, length: int, seed: int) -> None:
+    ends_well(plan, length, seed)
+
+
+def ends_well(plan: Plan, length: int, seed: int) -> None:
+    """Lets a history happen, then everything come to rest."""
     world = World(plan)
     play(world, length, seed)
 
@@ -122,7 +138,7 @@ def test_whatever_fails_nothing_is_lost_handled_twice_or_out_of_order(plan: Plan
     assert world.drain()
 
 
-@given(plan=plans(), length=st.integers(0, 250), seed=st.integers(0, 2**32))
+@HISTORIES
 @SETTINGS
 def test_the_same_history_gives_the_same_actions(plan: Plan, length: int, seed: int) -> None:
     world = RecordedWorld(plan)
@@ -133,7 +149,7 @@ def test_the_same_history_gives_the_same_actions(plan: Plan, length: int, seed: 
         assert [repr(again.handle(event, now)) for event, now in heard] == world.said[name]
 
 
-@given(plan=plans(), length=st.integers(0, 250), seed=st.integers(0, 2**32))
+@HISTORIES
 @SETTINGS
 def test_a_drain_ends_before_its_deadline_whatever_happened_before(plan: Plan, length: int, seed: int) -> None:
     world = World(plan)

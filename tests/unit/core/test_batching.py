@@ -219,3 +219,10 @@ def test_discarded_records_come_out_in_order_and_the_others_stay(unwanted):
 
     assert names(discarded) == unwanted
     assert names(buffer.take(free, 0.0)) == "".join(sorted(set("abcd") - set(unwanted)))
+
+
+def test_the_commas_between_records_count():
+    buffer = make(limit_bytes=event_bytes(30, 3) - 1)
+    buffer.add(records("abc", size=10), 0.0)
+
+    assert names(buffer.take(free, 0.0)) == "ab"
