@@ -76,6 +76,22 @@ def hopeless_patterns(mapping: EventSourceMapping) -> Iterator[Found]:
             yield ("FilterCriteria", "Filters", index, "Pattern"), message
 
 
+def contended_functions(functions: Sequence[Function], mappings: Sequence[EventSourceMapping]) -> Iterator[Found]:
+    """Functions whose mappings may together ask for more than they run at once, and so throttle each other."""
+    for index, function in enumerate(functions):
+        limit = function.reserved_concurrent_executions
+        shares = [
+            each.scaling_config.maximum_concurrency for each in mappings if each.function.name == function.function_name
+        ]
+        if limit is None or sum(min(share or limit, limit) for share in shares) <= limit:
+            continue
+        message = (
+            f"{len(shares)} mappings share {limit}, so they throttle each other, as on AWS, and a throttled message "
+            "costs a receive: give each a ScalingConfig.MaximumConcurrency that together fit, or raise this"
+        )
+        yield ("Functions", index, "ReservedConcurrentExecutions"), message
+
+
 def conflicts(
     settings: BrokerSettings | None,
     functions: Sequence[tuple[int, Function]],

@@ -7,7 +7,14 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from broker.config.consistency import Found, conflicts, hopeless_patterns, pattern_mistake, pattern_mistakes
+from broker.config.consistency import (
+    Found,
+    conflicts,
+    contended_functions,
+    hopeless_patterns,
+    pattern_mistake,
+    pattern_mistakes,
+)
 from broker.config.document import Document, Location, path_of, read
 from broker.config.environment import overlaid, unknown_variables
 from broker.config.mistakes import in_order, mistakes_of
@@ -100,7 +107,11 @@ def notices(configuration: Configuration, environment: Mapping[str, str] = os.en
         for index, mapping in enumerate(configuration.event_source_mappings)
         for location, message in hopeless_patterns(mapping)
     ]
-    return without_effect + hopeless + unknown_variables(environment)
+    contended = [
+        f"{path_of(location)}: {message}"
+        for location, message in contended_functions(configuration.functions, configuration.event_source_mappings)
+    ]
+    return without_effect + hopeless + contended + unknown_variables(environment)
 
 
 def _valid(model: type[Value], fields: dict[str, Any], form: Document) -> Value:

@@ -63,3 +63,20 @@ def test_scaling_beside_provisioned_pollers_is_refused():
             provisioned_poller_config={"minimum_pollers": 2},
             broker={"scaling": {"initial": 7}},
         )
+
+
+@pytest.mark.parametrize(
+    ("limit", "shares", "count"), [(5, (2, 3), 0), (5, (3, 3), 1), (1, (None, None), 1), (5, (None,), 0)]
+)
+def test_mappings_that_throttle_each_other_are_noticed(tmp_path, limit, shares, count):
+    mappings = "".join(
+        f"- {{FunctionName: orders, EventSourceArn: '{QUEUE}{number}'"
+        + (f", ScalingConfig: {{MaximumConcurrency: {share}}}" if share else "")
+        + "}\n"
+        for number, share in enumerate(shares)
+    )
+    path = tmp_path / "broker.yaml"
+    limited = FUNCTIONS.replace("}]", f", ReservedConcurrentExecutions: {limit}}}]")
+    path.write_text(f"{limited}EventSourceMappings:\n{mappings}", "utf-8")
+
+    assert len(notices(load(path, {}), {})) == count
