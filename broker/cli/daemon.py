@@ -1,10 +1,8 @@
 """What `broker run` and `broker dev` have in common: logs, listeners, and the way to the handlers' modules."""
 
-import io
-import os
-import sys
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+import logging
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO, cast
@@ -14,7 +12,8 @@ import structlog
 from broker.api.health import Reporting
 from broker.api.listener import HttpListener, control_plane_application, health_application
 from broker.app import Surroundings
-from broker.cli.logs import configure_logging
+from broker.cli.logs import LOST_COUNT, configure_logging
+from broker.cli.streams import LossyStream
 from broker.config import identity_of
 from broker.model.mapping import EventSourceMapping
 from broker.model.settings import BrokerSettings
@@ -30,14 +29,14 @@ class Listeners:
 
 
 def log_observer(
-    settings: BrokerSettings, mappings: Iterable[EventSourceMapping] = (), *, stream: TextIO | None = None
+    settings: BrokerSettings, mappings: Iterable[EventSourceMapping] = (), *, stream: LossyStream
 ) -> LogObserver:
     """Configures the process's logs and returns the observer that writes them, with the names of the mappings.
 
-    Lines that cannot be written are lost; the broker goes on.
+    Lines that cannot be written are lost; the broker goes on, and says how many when it can write again.
     """
-    # Of a text stream, logs use what `_LossyStream` has: write, flush and isatty.
-    target = cast("TextIO", _LossyStream(stream or sys.stderr))
+    # Of a text stream, logs use what `_LogStream` has: write, flush and isatty.
+    target = cast("TextIO", _LogStream(stream))
     configure_logging(log_format=settings.log_format, level=settings.log_level, stream=target)
     names = {
         identity_of(mapping): {"function": mapping.function.qualified_name, "queue": mapping.source.resource}
@@ -50,39 +49,25 @@ def log_observer(
     return LogObserver(structlog.get_logger("broker"), describe=describe)
 
 
-class _LossyStream(io.TextIOBase):
-    """A stream whose reader may go away and whose disk may be full: neither is a reason to stop handling messages."""
+class _LogStream:
+    """Writes each line at once, and after the first that could be written again one that counts the lost ones."""
 
-    def __init__(self, target: TextIO) -> None:
+    def __init__(self, target: LossyStream) -> None:
         self._target = target
 
     def isatty(self) -> bool:
         return self._target.isatty()
 
     def write(self, text: str) -> int:
-        with self._losses():
-            self._target.write(text)
+        self._target.write(text)
+        self._target.flush()
+        if lost := self._target.recovered():
+            # not by structlog, whose logger holds a lock meanwhile
+            logging.getLogger("broker").warning("log.lines_lost", extra={LOST_COUNT: lost})
         return len(text)
 
     def flush(self) -> None:
-        with self._losses():
-            self._target.flush()
-
-    @contextmanager
-    def _losses(self) -> Iterator[None]:
-        try:
-            yield
-        except BrokenPipeError:
-            _forget_reader(self._target)
-        except OSError:
-            return  # perhaps there is room for the next line
-
-
-def _forget_reader(stream: TextIO) -> None:
-    """Lets what was written and what will be go nowhere, so that nobody fails on it later, the interpreter included."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, stream.fileno())
-    os.close(nowhere)
+        """Nothing is kept back."""
 
 
 @asynccontextmanager

@@ -7,6 +7,7 @@ import click
 
 from broker.cli.demonstration import demonstrate
 from broker.cli.development import develop
+from broker.cli.streams import lossy_output
 from broker.config import load
 
 
@@ -25,6 +26,7 @@ def dev(file: Path | None, *, seconds: float | None, emulator_port: int | None) 
     which fail. Ctrl-C drains and shows a summary.
     """
     configuration = load(file)
-    if file is None:
-        return anyio.run(demonstrate, configuration.broker, seconds, emulator_port or 0)
-    return anyio.run(develop, configuration, seconds, emulator_port or 0)
+    with lossy_output():
+        if file is None:
+            return anyio.run(demonstrate, configuration.broker, seconds, emulator_port or 0)
+        return anyio.run(develop, configuration, seconds, emulator_port or 0)

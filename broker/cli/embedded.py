@@ -11,6 +11,7 @@ from broker.app import FALLBACK_REGION, UNKNOWN_ACCOUNT
 from broker.cli.daemon import Listeners, log_observer
 from broker.cli.emulator import Emulator, find_command, running_emulator
 from broker.cli.progress import Progress
+from broker.cli.streams import lossy_file
 from broker.errors import CommandError
 from broker.model.mapping import EventSourceMapping
 from broker.model.settings import BrokerSettings
@@ -50,7 +51,7 @@ def made_folder(settings: BrokerSettings) -> Path:
 @contextmanager
 def logging_to_file(settings: BrokerSettings, mappings: Sequence[EventSourceMapping]) -> Iterator[LogObserver]:
     """Sends the logs to a file of the data folder: the screen belongs to the view."""
-    with (made_folder(settings) / LOG_NAME).open("w", encoding="utf-8", errors="backslashreplace") as stream:
+    with lossy_file(made_folder(settings) / LOG_NAME) as stream:
         yield log_observer(settings, mappings, stream=stream)
 
 

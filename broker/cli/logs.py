@@ -15,6 +15,9 @@ import structlog
 PINNED_LOGGERS = ("botocore", "aiobotocore", "aiohttp", "boto3", "urllib3", "s3transfer")
 """Loggers of libraries that carry what passes through the broker."""
 
+LOST_COUNT = "lost_count"
+"""The field in which the standard library's `extra` says how many lines were lost."""
+
 LogFormat = Literal["auto", "console", "json"]
 """`auto` is `console` where a person reads and `json` where a machine does."""
 LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
@@ -26,7 +29,11 @@ def configure_logging(*, log_format: LogFormat, level: LogLevel, stream: TextIO 
     for_people = is_for_people(log_format, target)
     threshold = logging.getLevelNamesMapping()[level]
     formatter = structlog.stdlib.ProcessorFormatter(
-        foreign_pre_chain=[*_common(for_people=for_people), structlog.stdlib.add_logger_name],
+        foreign_pre_chain=[
+            *_common(for_people=for_people),
+            structlog.stdlib.add_logger_name,
+            structlog.stdlib.ExtraAdder(allow=[LOST_COUNT]),
+        ],
         processors=[
             structlog.stdlib.ProcessorFormatter.remove_processors_meta,
             *_rendering(target, for_people=for_people),

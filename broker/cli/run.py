@@ -1,6 +1,6 @@
 """`broker run`: the daemon."""
 
-import sys
+from functools import partial
 from pathlib import Path
 
 import anyio
@@ -12,6 +12,7 @@ from broker.cli.arguments import file_argument
 from broker.cli.daemon import Listeners, listening, log_observer, surroundings
 from broker.cli.logs import is_for_people
 from broker.cli.signals import run_until_drained
+from broker.cli.streams import LossyStream, lossy_output
 from broker.config import load, notices
 from broker.model.settings import Configuration
 
@@ -25,17 +26,19 @@ def run(file: Path, *, strict: bool) -> int:
     The first signal drains: what is in flight finishes, for at most Broker.DrainTimeoutInSeconds. The second ends at
     once. A queue that cannot be read is tried again and again, unless --strict.
     """
-    return anyio.run(_serve, load(file), strict)
+    configuration = load(file)
+    with lossy_output() as errors:
+        return anyio.run(partial(_serve, configuration, strict=strict, errors=errors))
 
 
-async def _serve(configuration: Configuration, strict: bool) -> int:  # noqa: FBT001 - anyio.run passes by position
+async def _serve(configuration: Configuration, *, strict: bool, errors: LossyStream) -> int:
     settings = configuration.broker
-    observer = log_observer(settings, configuration.event_source_mappings)
+    observer = log_observer(settings, configuration.event_source_mappings, stream=errors)
     log = structlog.get_logger("broker")
     broker = Broker.from_configuration(configuration, observers=[observer], surroundings=surroundings(), strict=strict)
     async with listening(broker, settings) as listeners:
         facts = facts_of(broker, configuration, listeners)
-        if is_for_people(settings.log_format, sys.stderr):
+        if is_for_people(settings.log_format, errors):
             click.echo("\n".join(f"{name:<9} {value}" for name, value in facts.items()), err=True)
         else:
             log.info("broker.started", **facts)
