@@ -1,40 +1,41 @@
 """Runs a handler in child processes that can be ended: `Isolation: process`.
 
 Each child runs one invocation at a time and serves the next one when it is done. Past the function's timeout, or when
-the invocation is cancelled, it is killed with all processes that it started; the next invocation gets a new one. A
-child that ends by itself while it has an invocation is a function error, `Runtime.ExitError`, as in Lambda.
+the invocation is cancelled, it is killed with all processes that it started. A child that ends by itself while it has
+an invocation is a function error, `Runtime.ExitError`, as in Lambda; what it had started is killed then too.
+
+Children start ahead: while there may be more of them, one more than is busy. The function's timeout counts from the
+call of `invoke`, since the broker starts an invocation with messages that stay hidden for just that long. So an
+invocation that finds no child waits a moment for the one that starts, and what it waited is missing from the handler's
+time (the context says so); then it answers `Unavailable`, and the child goes on starting for the next one.
 
 `anyio.to_process` does not fit: it discards what a worker prints, runs the broker's own main program in it, cannot say
 how a worker died, and its workers outlive a broker that was killed while they work. What is here in its place is one
 frame each way (`broker.executors.frames`) and the child's program (`broker.executors.child`).
 
-Invariants: a child is either idle, or runs exactly one invocation, or is being killed; none outlives the executor, nor
-a killed broker by more than a moment. The handler is loaded once when the executor starts, so that a handler that
-cannot be imported is the user's mistake, at once.
+Invariants: a child is starting, or idle, or runs exactly one invocation, or is being killed; none outlives the
+executor, nor a killed broker by more than a moment; what a child started does not outlive the child. The handler is
+loaded once when the executor starts, so that a handler that cannot be imported is the user's mistake, at once.
 
 Source: texts as in `broker.executors.user_code`; a child is what Lambda calls an execution environment, and an import
 that fails in a later one is reported as by AWS's Python runtime interface client 4.2. POSIX only.
 """
 
 import os
-import signal
-import subprocess
 import sys
-import uuid
 from collections.abc import Iterable
-from contextlib import suppress
 from os import PathLike
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
 import anyio
-from anyio.abc import ByteReceiveStream, ByteSendStream, Process
-from anyio.streams.buffered import BufferedByteReceiveStream
+from anyio import create_task_group
+from anyio.abc import TaskGroup
 
 from broker.errors import ConfigurationError, ExecutorError
 from broker.executors import frames
-from broker.executors.context import log_stream_name
+from broker.executors.child_process import GONE, ChildProcess
 from broker.executors.loading import name_of
 from broker.executors.slots import ExecutorStatistics, Slots
 from broker.executors.user_code import Handler, exit_failure, timed_out_text
@@ -52,9 +53,11 @@ from broker.ports import Clock
 
 START_SECONDS: Final = 10.0
 """For a child to start and import the handler: what Lambda grants its runtimes."""
+_WAIT_SECONDS = 1.0
+_WAIT_SHARE = 0.25
+"""An invocation waits so long for a child, and no more than this share of the function's timeout."""
+_SPARE_COUNT = 1
 _CLOSING_SECONDS = 2.0
-_CHILD = "broker.executors.child"
-_GONE = (anyio.EndOfStream, anyio.IncompleteRead, anyio.BrokenResourceError, anyio.ClosedResourceError)
 
 
 class ProcessExecutor:
@@ -82,8 +85,16 @@ class ProcessExecutor:
         self._slots = Slots(concurrency or os.cpu_count() or 1)
         self._path = [*(str(Path(folder).resolve()) for folder in folders), *sys.path]
         self._start_seconds = start_seconds
-        self._idle: list[_Child] = []
-        self._is_open = False
+        self._idle: list[ChildProcess] = []
+        self._count = 0
+        """Of all children, those that start or are being killed included."""
+        self._starting_count = 0
+        self._waiting_count = 0
+        self._failures: list[InvocationResult] = []
+        """Starts that failed, for those who wait."""
+        self._changed = anyio.Event()
+        """There is an idle child or a failure."""
+        self._tasks: TaskGroup | None = None
 
     @property
     def concurrency(self) -> int | None:
@@ -98,50 +109,118 @@ class ProcessExecutor:
         started = await self._start()
         if isinstance(started, str):
             raise ConfigurationError(started)
+        self._tasks = create_task_group()
+        await self._tasks.__aenter__()
+        self._count += 1
         self._idle.append(started)
-        self._is_open = True
+        self._tasks.start_soon(self._watch, started)
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._is_open = False
-        for child in self._idle:
+        tasks, self._tasks = self._tasks, None
+        children, self._idle = self._idle, []
+        for child in children:
             await child.dismiss()
         with anyio.move_on_after(_CLOSING_SECONDS, shield=True):
-            for child in self._idle:
+            for child in children:
                 await child.wait_ended()
-        for child in self._idle:
-            await child.kill()
-        self._idle.clear()
+        if tasks is not None:
+            tasks.cancel_scope.cancel()
+            await tasks.__aexit__(None, None, None)
 
     async def invoke(self, invocation: Invocation) -> InvocationResult:
-        """Calls the handler once; `Throttled` where all children are busy."""
-        if not self._is_open:
+        """Calls the handler once; `Throttled` where all children are busy, `Unavailable` where one only starts."""
+        if self._tasks is None:
             raise ExecutorError(f"{self._handler} cannot be invoked outside of the executor's `async with`")
         slot = self._slots.take_nowait(overdue_at=self._clock.now() + invocation.timeout_seconds)
         if isinstance(slot, Throttled):
             return slot
+        ends_at = anyio.current_time() + invocation.timeout_seconds
         try:
-            child = self._idle_child() or await self._start()
-            if isinstance(child, str):
-                return HandlerFailed(error_type="Runtime.ImportModuleError", message=child)
-            return await self._run(child, invocation)
-        except ExecutorError as error:  # this time; perhaps not the next
-            return Unavailable(message=str(error))
+            child = self._idle_child() or await self._wait_for_child(invocation)
+            self._start_ahead(self._tasks)
+            return await self._run(child, invocation, ends_at) if isinstance(child, ChildProcess) else child
         finally:
             self._slots.release(slot)
 
-    def _idle_child(self) -> "_Child | None":
+    # ---- children
+
+    def _idle_child(self) -> ChildProcess | None:
         while self._idle:
             child = self._idle.pop()
             if child.is_alive:
                 return child
+            child.end()
         return None
 
-    async def _start(self) -> "_Child | str":
+    async def _wait_for_child(self, invocation: Invocation) -> ChildProcess | InvocationResult:
+        """A child, or why its start failed, or that it goes on."""
+        self._waiting_count += 1
+        try:
+            with anyio.move_on_after(min(_WAIT_SECONDS, invocation.timeout_seconds * _WAIT_SHARE)):
+                while self._tasks is not None:
+                    self._start_ahead(self._tasks)
+                    await self._changed.wait()
+                    if found := self._idle_child() or self._failure():
+                        return found
+            return Unavailable(message="a child process is starting")
+        finally:
+            self._waiting_count -= 1
+            if self._waiting_count == 0:
+                self._failures.clear()
+
+    def _failure(self) -> InvocationResult | None:
+        return self._failures.pop() if self._failures else None
+
+    def _tell(self) -> None:
+        self._changed.set()
+        self._changed = anyio.Event()
+
+    def _start_ahead(self, tasks: TaskGroup) -> None:
+        """Starts a child for each that waits, and the spare one, as far as there may be more."""
+        wanted = self._waiting_count + _SPARE_COUNT - len(self._idle) - self._starting_count
+        for _ in range(min(wanted, (self._slots.concurrency or 1) - self._count)):
+            self._count += 1
+            self._starting_count += 1
+            tasks.start_soon(self._start_and_watch)
+
+    async def _start_and_watch(self) -> None:
+        try:
+            started = await self._start()
+        except ExecutorError as error:  # this time; perhaps not the next
+            return self._failed(Unavailable(message=str(error)))
+        finally:
+            self._starting_count -= 1
+        if isinstance(started, str):
+            return self._failed(HandlerFailed(error_type="Runtime.ImportModuleError", message=started))
+        self._idle.append(started)
+        self._tell()
+        return await self._watch(started)
+
+    def _failed(self, failure: InvocationResult) -> None:
+        """A start failed; it is told to one who waits, and tried again for the next."""
+        self._count -= 1
+        if self._waiting_count:
+            self._failures.append(failure)
+            self._tell()
+
+    async def _watch(self, child: ChildProcess) -> None:
+        """Leaves nothing of a child that has ended, by itself or killed, and sees to the next one."""
+        try:
+            await child.wait_ended()
+        finally:
+            await child.kill()
+        self._count -= 1
+        if child in self._idle:
+            self._idle.remove(child)
+        if self._tasks is not None:
+            self._start_ahead(self._tasks)
+
+    async def _start(self) -> ChildProcess | str:
         """A child that has loaded the handler, or why there is none."""
-        child = await _Child.start()
+        child = await ChildProcess.start()
         problem: str | None = None
         try:
             with anyio.move_on_after(self._start_seconds):
@@ -153,116 +232,40 @@ class ProcessExecutor:
                 await child.kill()
         return problem or f"{self._handler} could not be imported within {self._start_seconds:g} seconds"
 
-    async def _run(self, child: "_Child", invocation: Invocation) -> Succeeded | HandlerFailed | TimedOut:
+    async def _run(
+        self, child: ChildProcess, invocation: Invocation, ends_at: float
+    ) -> Succeeded | HandlerFailed | TimedOut:
         header = {
             "now": self._clock.now(),
             "log_stream_name": child.log_stream_name(self._clock, invocation.function_version),
-            "invocation": _fields(invocation),
+            "invocation": _fields(invocation, timeout_seconds=ends_at - anyio.current_time()),
         }
         reply: frames.Frame | None = None
         try:
-            with anyio.move_on_after(invocation.timeout_seconds):
+            with anyio.CancelScope(deadline=ends_at):
                 try:
                     reply = await child.ask(header, invocation.payload.bytes)
-                except _GONE:
+                except GONE:
                     return exit_failure(await child.wait_ended(), request_id=invocation.request_id)
         finally:
             if reply is None:
                 await child.kill()
             else:
                 self._idle.append(child)
+                self._tell()
         if reply is None:
             return TimedOut(message=timed_out_text(invocation.timeout_seconds))
         return _outcome(reply)
 
 
-class _Child:
-    """A child process and the two pipes to it."""
-
-    def __init__(self, process: Process, requests: ByteSendStream, replies: ByteReceiveStream) -> None:
-        self._process = process
-        self._requests = requests
-        self._replies = BufferedByteReceiveStream(replies)
-        self._environment = uuid.uuid4().hex
-
-    @classmethod
-    async def start(cls) -> Self:
-        """Starts the program; it shares the broker's standard output and error, and no terminal signals.
-
-        Raises:
-            ExecutorError: the operating system has no process to give.
-        """
-        output = _standard_output()
-        try:
-            process = await anyio.open_process(
-                [sys.executable, "-P", "-u", "-m", _CHILD, str(output)],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=None,
-                start_new_session=True,
-                pass_fds=(output,),
-            )
-        except OSError as error:
-            raise ExecutorError(f"no process could be started: {error}") from error
-        finally:
-            os.close(output)
-        assert process.stdin is not None  # noqa: S101 - a pipe was asked for
-        assert process.stdout is not None  # noqa: S101 - a pipe was asked for
-        return cls(process, process.stdin, process.stdout)
-
-    @property
-    def is_alive(self) -> bool:
-        return self._process.returncode is None
-
-    def log_stream_name(self, clock: Clock, version: str) -> str:
-        return log_stream_name(clock, version=version, environment=self._environment)
-
-    async def load(self, handler: str, path: list[str]) -> str:
-        """Imports the handler; answers what is wrong, or nothing."""
-        try:
-            header, _ = await self.ask({"handler": handler, "path": path}, b"")
-        except _GONE:
-            status = await self.wait_ended()
-            return f"{handler}: the process ended with status {status} while the module was imported"
-        return str(header["problem"])
-
-    async def ask(self, header: dict[str, object], body: bytes) -> frames.Frame:
-        await self._requests.send(frames.pack(header, body))
-        return await frames.receive(self._replies.receive_exactly)
-
-    async def dismiss(self) -> None:
-        """Says that there is nothing more to do."""
-        with anyio.CancelScope(shield=True):
-            await self._requests.aclose()
-
-    async def wait_ended(self) -> int:
-        """The exit status, negative for a signal."""
-        return await self._process.wait()
-
-    async def kill(self) -> None:
-        """Ends the child and what it started, at once."""
-        if self.is_alive:
-            with suppress(ProcessLookupError):
-                os.killpg(self._process.pid, signal.SIGKILL)
-        with anyio.CancelScope(shield=True):
-            await self._process.aclose()
-
-
-def _standard_output() -> int:
-    try:
-        return os.dup(1)
-    except OSError:  # a service without one
-        return os.open(os.devnull, os.O_WRONLY)
-
-
-def _fields(invocation: Invocation) -> dict[str, object]:
+def _fields(invocation: Invocation, *, timeout_seconds: float) -> dict[str, object]:
     return {
         "request_id": invocation.request_id,
         "function_name": invocation.function_name,
         "function_arn": invocation.function_arn,
         "function_version": invocation.function_version,
         "memory_limit_in_mb": invocation.memory_limit_in_mb,
-        "timeout_seconds": invocation.timeout_seconds,
+        "timeout_seconds": timeout_seconds,
     }
 
 

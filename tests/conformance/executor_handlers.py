@@ -82,6 +82,33 @@ def beget(event: Any, context: Any) -> None:
     time.sleep(60)
 
 
+def beget_and_die(event: Any, context: Any) -> None:
+    """Starts a process of its own and ends without it."""
+    Path(event["file"]).write_text(str(_sleeper()))
+    os._exit(3)
+
+
+def beget_and_return(event: Any, context: Any) -> list[int]:
+    return [os.getpid(), _sleeper()]
+
+
+def _sleeper() -> int:
+    return subprocess.Popen(["sleep", "60"]).pid
+
+
+def meet(event: Any, context: Any) -> int:
+    """Returns when as many as wanted run at once."""
+    folder = Path(event["folder"])
+    (folder / str(os.getpid())).touch()
+    while len(list(folder.iterdir())) < event["count"]:
+        time.sleep(0.01)
+    return os.getpid()
+
+
+def remaining(event: Any, context: Any) -> list[int]:
+    return [os.getpid(), context.get_remaining_time_in_millis()]
+
+
 def echo_size(event: Any, context: Any) -> int:
     return len(event["text"])
 

@@ -23,6 +23,7 @@ from tests.conformance import executor_handlers
 pytestmark = pytest.mark.anyio
 
 HERE = Path(__file__).parent
+STARTING = Unavailable(message="a child process is starting")
 Open = Callable[..., AbstractAsyncContextManager[ProcessExecutor]]
 
 
@@ -57,8 +58,15 @@ def open_executor() -> Open:
     return opened
 
 
+async def result_of(executor: ProcessExecutor, invocation: Invocation) -> InvocationResult:
+    """What comes of it when there is a child for it."""
+    while (result := await executor.invoke(invocation)) == STARTING:
+        pass
+    return result
+
+
 async def value_of(executor: ProcessExecutor, **event: Any) -> Any:
-    result = await executor.invoke(an_invocation(**event))
+    result = await result_of(executor, an_invocation(**event))
     assert isinstance(result, Succeeded), result
     return result.response.value
 
@@ -103,17 +111,17 @@ async def test_there_is_one_child_for_each_processor_unless_told_otherwise(open_
         assert executor.concurrency == os.cpu_count()
 
 
-async def test_invocations_at_once_run_in_children_of_their_own(open_executor: Open) -> None:
+async def test_invocations_at_once_run_in_children_of_their_own(open_executor: Open, tmp_path: Path) -> None:
     found: list[Any] = []
-    async with open_executor("process_id", concurrency=2) as executor:
+    async with open_executor("meet", concurrency=3) as executor:
 
         async def invoke() -> None:
-            found.append((await value_of(executor))[0])
+            found.append(await value_of(executor, folder=str(tmp_path), count=3))
 
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(invoke)
-            tasks.start_soon(invoke)
-    assert len(set(found)) == 2
+            for _ in range(3):
+                tasks.start_soon(invoke)
+    assert len(set(found)) == 3
     for process_id in found:
         await wait_until_gone(process_id)
 
@@ -153,8 +161,29 @@ async def test_a_child_that_dies_is_a_function_error_in_lambdas_words(
 ) -> None:
     async with open_executor(behaviour) as executor:
         for _ in range(2):
-            result = await executor.invoke(an_invocation())
+            result = await result_of(executor, an_invocation())
             assert result == HandlerFailed(error_type="Runtime.ExitError", message=f"RequestId: r-1 Error: {how}")
+
+
+async def test_what_a_child_that_ended_by_itself_had_started_is_killed(open_executor: Open, tmp_path: Path) -> None:
+    file = tmp_path / "id"
+    async with open_executor("beget_and_die") as executor:
+        assert isinstance(await executor.invoke(an_invocation(file=str(file))), HandlerFailed)
+        await wait_until_gone(int(file.read_text()))
+
+
+async def test_what_a_child_that_ended_while_idle_had_started_is_killed(open_executor: Open) -> None:
+    async with open_executor("beget_and_return") as executor:
+        process_id, grandchild_id = await value_of(executor)
+        assert is_alive(grandchild_id)
+        os.kill(process_id, signal.SIGKILL)
+        await wait_until_gone(grandchild_id)
+
+
+async def test_what_children_had_started_ends_with_the_executor(open_executor: Open) -> None:
+    async with open_executor("beget_and_return") as executor:
+        _, grandchild_id = await value_of(executor)
+    await wait_until_gone(grandchild_id)
 
 
 async def test_a_child_that_died_while_idle_is_replaced(open_executor: Open) -> None:
@@ -250,16 +279,55 @@ async def test_an_import_that_takes_too_long_is_a_mistake_at_the_start(tmp_path:
             pass
 
 
+def a_module_that_loads_once(tmp_path: Path, name: str, then: str) -> None:
+    """Its function `f` ends the process, and a later import does what `then` says."""
+    (tmp_path / f"{name}.py").write_text(
+        "import os, time\n"
+        "MARKER = __file__ + '.marker'\n"
+        f"if os.path.exists(MARKER):\n    {then}\n"
+        "def f(event, context):\n    open(MARKER, 'w').close()\n    os._exit(1)\n"
+    )
+
+
 async def test_an_import_that_fails_later_is_a_function_error(tmp_path: Path) -> None:
-    module = tmp_path / "shop_breaks.py"
-    module.write_text("import os\ndef f(event, context):\n    os._exit(1)\n")
-    async with ProcessExecutor(handler="shop_breaks:f", clock=RealClock(), folders=[tmp_path]) as executor:
+    a_module_that_loads_once(tmp_path, "shop_breaks", "raise RuntimeError('half deployed')")
+    handler, folders = "shop_breaks:f", [tmp_path]
+    async with ProcessExecutor(handler=handler, clock=RealClock(), folders=folders, concurrency=1) as executor:
         assert isinstance(await executor.invoke(an_invocation()), HandlerFailed)
-        module.write_text("raise RuntimeError('half deployed')  # and longer than before\n")
-        result = await executor.invoke(an_invocation())
+        result = await result_of(executor, an_invocation())
     assert isinstance(result, HandlerFailed)
     assert result.error_type == "Runtime.ImportModuleError"
     assert "half deployed" in result.message
+
+
+async def test_an_invocation_does_not_wait_for_a_child_that_starts_slowly(tmp_path: Path) -> None:
+    a_module_that_loads_once(tmp_path, "shop_slows", "time.sleep(60)")
+    async with ProcessExecutor(
+        handler="shop_slows:f", clock=RealClock(), folders=[tmp_path], concurrency=1, start_seconds=60
+    ) as executor:
+        assert isinstance(await executor.invoke(an_invocation()), HandlerFailed)
+        with anyio.fail_after(20):
+            assert await executor.invoke(an_invocation()) == STARTING
+            assert await executor.invoke(an_invocation(timeout_seconds=0.1)) == STARTING
+
+
+async def test_a_child_is_ready_before_it_is_needed(open_executor: Open, tmp_path: Path) -> None:
+    async with open_executor("slow_only_once", concurrency=2) as executor, anyio.create_task_group() as tasks:
+        file = tmp_path / "marker"
+        tasks.start_soon(executor.invoke, an_invocation(file=str(file)))
+        await until(file.exists)
+        assert await value_of(executor, file=str(file)) == "done"
+        tasks.cancel_scope.cancel()
+
+
+async def test_what_an_invocation_waited_is_missing_from_the_handlers_time(open_executor: Open) -> None:
+    async with open_executor("remaining", concurrency=1) as executor:
+        process_id, at_once = await value_of(executor)
+        os.kill(process_id, signal.SIGKILL)
+        await wait_until_gone(process_id)
+        result = await executor.invoke(an_invocation())
+    assert at_once <= 20_000
+    assert result == STARTING or (isinstance(result, Succeeded) and result.response.value[1] < 19_990)
 
 
 async def test_a_machine_without_processes_makes_the_function_unavailable(
@@ -268,9 +336,9 @@ async def test_a_machine_without_processes_makes_the_function_unavailable(
     async def refuse(*arguments: object, **options: object) -> None:
         raise BlockingIOError("Resource temporarily unavailable")
 
-    async with open_executor("die") as executor:
-        await executor.invoke(an_invocation())
+    async with open_executor("die", concurrency=1) as executor:
         monkeypatch.setattr(anyio, "open_process", refuse)
+        await executor.invoke(an_invocation())
         result: InvocationResult = await executor.invoke(an_invocation())
     expected = "no process could be started: Resource temporarily unavailable"
     assert result == Unavailable(message=expected)
