@@ -55,7 +55,7 @@ class Flights:
     @property
     def stuck_count(self) -> int:
         """Flights past their time limit that cannot be stopped."""
-        return sum(flight.overdue_since is not None for flight in self._by_number.values())
+        return len([flight for flight in self._by_number.values() if flight.overdue_since is not None])
 
     def next_number(self) -> int:
         """Counts the batches of this consumer."""
