@@ -41,14 +41,13 @@ from yarl import URL
 from broker.errors import ConfigurationError, ExecutorError
 from broker.executors.addresses import is_refused, open_socket, refusal
 from broker.executors.http_replies import Reply, result_of
-from broker.executors.slots import ExecutorStatistics, Slots
+from broker.executors.slots import Slots
 from broker.executors.user_code import timed_out_text
 from broker.model.invocation import (
     PAYLOAD_LIMIT_BYTES,
     HandlerFailed,
     Invocation,
     InvocationResult,
-    Throttled,
     TimedOut,
     Unavailable,
 )
@@ -108,10 +107,6 @@ class HttpExecutor:
         """How many invocations run at once; None for as many as asked."""
         return self._slots.concurrency
 
-    def statistics(self) -> ExecutorStatistics:
-        """Counts at this instant."""
-        return self._slots.statistics(0.0)
-
     async def __aenter__(self) -> Self:
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(
@@ -144,14 +139,13 @@ class HttpExecutor:
         """POSTs the event once; `Throttled` where all slots are taken."""
         if self._session is None:
             raise ExecutorError(f"{self._where} cannot be invoked outside of the executor's `async with`")
-        slot = self._slots.take_nowait()
-        if isinstance(slot, Throttled):
-            return slot
+        if refusal := self._slots.take_nowait():
+            return refusal
         try:
             await _see_closed_connections()
             return await self._post(self._session, invocation)
         finally:
-            self._slots.release(slot)
+            self._slots.release()
 
     async def _post(self, session: aiohttp.ClientSession, invocation: Invocation) -> InvocationResult:
         margin = _MARGIN_SECONDS if self._speaks_lambda else 0.0

@@ -43,14 +43,13 @@ import anyio.lowlevel
 import anyio.to_thread
 
 from broker.executors.context import LambdaContext, log_stream_name
-from broker.executors.slots import ExecutorStatistics, Slot, Slots
+from broker.executors.slots import Slots
 from broker.executors.user_code import Handler, Outcome, call, call_async, is_async, timed_out_text
 from broker.model.invocation import (
     HandlerFailed,
     Invocation,
     InvocationResult,
     Succeeded,
-    Throttled,
     TimedOut,
     Unavailable,
 )
@@ -95,37 +94,32 @@ class InProcessExecutor:
         """How many invocations run at once; None for as many as asked."""
         return self._slots.concurrency
 
-    def statistics(self) -> ExecutorStatistics:
-        """Counts at this instant."""
-        return self._slots.statistics(self._clock.now())
-
     async def invoke(self, invocation: Invocation) -> InvocationResult:
         """Calls the handler once; `Throttled` where all slots are taken."""
         event, context = invocation.payload.value, self._context(invocation)
-        slot = self._slots.take_nowait(overdue_at=self._clock.now() + invocation.timeout_seconds)
-        if isinstance(slot, Throttled):
-            return slot
+        if refusal := self._slots.take_nowait():
+            return refusal
         if self._is_async:
-            return await self._invoke_in_task(invocation, partial(self._handler, event, context), slot)
+            return await self._invoke_in_task(invocation, partial(self._handler, event, context))
         function = partial(call, self._handler, event, context, request_id=invocation.request_id)
-        return await self._invoke_on_thread(invocation, _ThreadCall(function, self._clock), slot)
+        return await self._invoke_on_thread(invocation, _ThreadCall(function, self._clock))
 
-    async def _invoke_in_task(self, invocation: Invocation, start: Callable[[], Any], slot: Slot) -> Outcome | TimedOut:
+    async def _invoke_in_task(self, invocation: Invocation, start: Callable[[], Any]) -> Outcome | TimedOut:
         try:
             with anyio.move_on_after(invocation.timeout_seconds) as scope:
                 outcome = await call_async(start, request_id=invocation.request_id)
         finally:
-            self._slots.release(slot)
+            self._slots.release()
         return _timed_out(invocation) if scope.cancel_called else outcome
 
     async def _invoke_on_thread(
-        self, invocation: Invocation, thread: "_ThreadCall", slot: Slot
+        self, invocation: Invocation, thread: "_ThreadCall"
     ) -> Outcome | TimedOut | Unavailable:
         late_at = self._clock.now() + invocation.timeout_seconds
         returned = anyio.Event()
 
         def end() -> None:
-            self._slots.release(slot)
+            self._slots.release()
             returned.set()
 
         awaited: Outcome | None = None

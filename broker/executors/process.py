@@ -37,14 +37,13 @@ from broker.errors import ConfigurationError, ExecutorError
 from broker.executors import frames
 from broker.executors.child_process import GONE, ChildProcess
 from broker.executors.loading import name_of
-from broker.executors.slots import ExecutorStatistics, Slots
+from broker.executors.slots import Slots
 from broker.executors.user_code import Handler, exit_failure, timed_out_text
 from broker.model.invocation import (
     HandlerFailed,
     Invocation,
     InvocationResult,
     Succeeded,
-    Throttled,
     TimedOut,
     Unavailable,
 )
@@ -101,10 +100,6 @@ class ProcessExecutor:
         """How many children there are at most."""
         return self._slots.concurrency
 
-    def statistics(self) -> ExecutorStatistics:
-        """Counts at this instant."""
-        return self._slots.statistics(self._clock.now())
-
     async def __aenter__(self) -> Self:
         started = await self._start()
         if isinstance(started, str):
@@ -134,16 +129,15 @@ class ProcessExecutor:
         """Calls the handler once; `Throttled` where all children are busy, `Unavailable` where one only starts."""
         if self._tasks is None:
             raise ExecutorError(f"{self._handler} cannot be invoked outside of the executor's `async with`")
-        slot = self._slots.take_nowait(overdue_at=self._clock.now() + invocation.timeout_seconds)
-        if isinstance(slot, Throttled):
-            return slot
+        if refusal := self._slots.take_nowait():
+            return refusal
         ends_at = anyio.current_time() + invocation.timeout_seconds
         try:
             child = self._idle_child() or await self._wait_for_child(invocation)
             self._start_ahead(self._tasks)
             return await self._run(child, invocation, ends_at) if isinstance(child, ChildProcess) else child
         finally:
-            self._slots.release(slot)
+            self._slots.release()
 
     # ---- children
 

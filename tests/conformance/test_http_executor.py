@@ -16,7 +16,6 @@ from anyio.streams.buffered import BufferedByteReceiveStream
 from broker.errors import ConfigurationError, ExecutorError
 from broker.executors import addresses
 from broker.executors.http import HttpExecutor
-from broker.executors.slots import ExecutorStatistics
 from broker.model.invocation import (
     HandlerFailed,
     Invocation,
@@ -345,7 +344,6 @@ async def test_no_answer_in_time_is_a_timeout() -> None:
     async with raw_server(serve) as server, HttpExecutor(url=server.url) as executor:
         result = await executor.invoke(an_invocation(timeout_seconds=0.2))
         assert result == TimedOut(message="Task timed out after 0.20 seconds")
-        assert executor.statistics() == ExecutorStatistics()
 
 
 async def test_a_body_that_does_not_end_in_time_is_a_timeout() -> None:
@@ -429,20 +427,3 @@ async def test_an_executor_is_used_inside_of_its_context() -> None:
     with pytest.raises(ExecutorError, match="http://localhost:8080/orders cannot be invoked outside of"):
         await executor.invoke(an_invocation())
     await executor.__aexit__(None, None, None)
-
-
-async def test_statistics_count_what_is_under_way() -> None:
-    running, release = anyio.Event(), anyio.Event()
-
-    async def answer(request: web.Request) -> web.Response:
-        running.set()
-        await release.wait()
-        return web.Response(body=b"{}")
-
-    async with web_service(answer) as url, HttpExecutor(url=url) as executor:
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(executor.invoke, an_invocation())
-            await running.wait()
-            assert executor.statistics() == ExecutorStatistics(running=1)
-            release.set()
-        assert executor.statistics() == ExecutorStatistics()
