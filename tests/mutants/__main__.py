@@ -29,6 +29,8 @@ PROJECT = HERE.parent.parent
 COPIED = ("broker", "tests", "config", "pyproject.toml")
 TESTS_FAILED = 1
 """pytest's exit code where tests ran and some failed."""
+NONSENSE = re.compile(r": (NameError|SyntaxError|ImportError|ModuleNotFoundError|AttributeError|TypeError)\b")
+"""A test that fails with one of these met code that makes no sense, not the bug."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +82,8 @@ def _run(mutant: Mutant, folder: Path) -> subprocess.CompletedProcess[str]:
 
 
 def _verdict(ended: subprocess.CompletedProcess[str]) -> str:
+    if nonsense := NONSENSE.search(ended.stdout):
+        return f"its test met a {nonsense[1]} instead of the bug"
     if ended.returncode == TESTS_FAILED and re.search(r"^\d+ failed|, \d+ failed|^FAILED ", ended.stdout, re.MULTILINE):
         return ""
     last = (ended.stdout.strip() or ended.stderr.strip() or "no output").splitlines()[-1]
