@@ -142,11 +142,11 @@ class ProcessExecutor:
     # ---- children
 
     def _idle_child(self) -> ChildProcess | None:
-        while self._idle:
-            child = self._idle.pop()
+        """The one that was used last. Those that have ended are left to their watchers."""
+        for child in reversed(self._idle):
             if child.is_alive:
+                self._idle.remove(child)
                 return child
-            child.end()
         return None
 
     async def _wait_for_child(self, invocation: Invocation) -> ChildProcess | InvocationResult:
@@ -169,8 +169,10 @@ class ProcessExecutor:
         return self._failures.pop() if self._failures else None
 
     def _tell(self) -> None:
-        self._changed.set()
-        self._changed = anyio.Event()
+        """Wakes those who wait."""
+        if self._waiting_count:
+            self._changed.set()
+            self._changed = anyio.Event()
 
     def _start_ahead(self, tasks: TaskGroup) -> None:
         """Starts a child for each that waits, and the spare one, as far as there may be more."""
@@ -198,17 +200,23 @@ class ProcessExecutor:
         self._count -= 1
         if self._waiting_count:
             self._failures.append(failure)
-            self._tell()
+        self._tell()
 
     async def _watch(self, child: ChildProcess) -> None:
-        """Leaves nothing of a child that has ended, by itself or killed, and sees to the next one."""
+        """Leaves nothing of a child that has ended, by itself or killed, and sees to the next one.
+
+        The pipes of a busy child are its invocation's: its last reply may still be on the way.
+        """
         try:
             await child.wait_ended()
-        finally:
+        except anyio.get_cancelled_exc_class():
             await child.kill()
+            raise
+        child.end()
         self._count -= 1
         if child in self._idle:
             self._idle.remove(child)
+            await child.kill()
         if self._tasks is not None:
             self._start_ahead(self._tasks)
 
@@ -242,7 +250,7 @@ class ProcessExecutor:
                 except GONE:
                     return exit_failure(await child.wait_ended(), request_id=invocation.request_id)
         finally:
-            if reply is None:
+            if reply is None or not child.is_alive:
                 await child.kill()
             else:
                 self._idle.append(child)
