@@ -3,7 +3,7 @@
 from broker.app import Broker
 from broker.cli import demo
 from broker.cli.daemon import listening
-from broker.cli.embedded import embedded_emulator, logging_to_file, progress_on, title_of
+from broker.cli.embedded import embedded_emulator, leaving, logging_to_file, progress_on, title_of
 from broker.cli.emulated_queues import EmulatedQueues, emulated_queues
 from broker.cli.exits import ExitCode
 from broker.cli.output import console, print_lines, print_table
@@ -39,9 +39,8 @@ async def demonstrate(settings: BrokerSettings, seconds: float | None, port: int
                     sender=demo.Sender(queues, ledger),
                     schedule=Schedule.of(seconds, settling_seconds=demo.SETTLING_SECONDS) if seconds else None,
                 )
-                code = await run_until_drained(
-                    stage.play, stage.drain, say=lambda text: progress.note(f"drains: {text}")
-                )
+                stopping = stage.stopping(settings.drain_timeout_in_seconds)
+                code = await run_until_drained(stage.play, stopping, leave=leaving(screen))
         return code or conclude(accounts(ledger, progress, identities(queues), await stage.measure()))
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from broker.app import Broker
 from broker.cli.daemon import listening, surroundings
-from broker.cli.embedded import embedded_emulator, logging_to_file, progress_on, title_of
+from broker.cli.embedded import embedded_emulator, leaving, logging_to_file, progress_on, title_of
 from broker.cli.emulated_queues import EmulatedQueues, QueuePlan, emulated_queues
 from broker.cli.emulator import Emulator
 from broker.cli.live import RECOMMENDED_VISIBILITY_FACTOR, timeout_seconds
@@ -59,9 +59,8 @@ async def develop(configuration: Configuration, seconds: float | None, port: int
                     queues=queues,
                     schedule=Schedule.of(seconds, settling_seconds=0.0) if seconds else None,
                 )
-                code = await run_until_drained(
-                    stage.play, stage.drain, say=lambda text: progress.note(f"drains: {text}")
-                )
+                stopping = stage.stopping(settings.drain_timeout_in_seconds)
+                code = await run_until_drained(stage.play, stopping, leave=leaving(screen))
         if code == 0:
             _conclude(mappings, progress, await stage.measure())
         return code

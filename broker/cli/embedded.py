@@ -1,8 +1,9 @@
 """What `broker dev` sets up around a broker: the emulator, the environment that leads to it, a log file, a title."""
 
 import os
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 
 from rich.console import Console
@@ -18,6 +19,7 @@ from broker.model.settings import BrokerSettings
 from broker.observability.logging import LogObserver
 
 LOG_NAME = "broker.log"
+SHOW_CURSOR = b"\x1b[?25h\r\n"
 
 
 @asynccontextmanager
@@ -63,6 +65,18 @@ def progress_on(screen: Console, queues: Mapping[str, str]) -> Progress:
             screen.print(line, markup=False)
 
     return Progress(queues, say=say)
+
+
+def leaving(screen: Console) -> Callable[[int], None]:
+    """The way out that waits for nothing; only the cursor, which the view hides, is shown again."""
+
+    def leave(code: int) -> None:
+        if screen.is_terminal:
+            with suppress(OSError):
+                os.write(sys.stdout.fileno(), SHOW_CURSOR)
+        os._exit(code)
+
+    return leave
 
 
 def title_of(emulator: Emulator, listeners: Listeners) -> str:

@@ -12,10 +12,10 @@ import click
 from broker.cli.dev import dev
 from broker.cli.exits import SIGNAL_BASE, ExitCode, broker_errors, exit_code, messages
 from broker.cli.filters import filter_commands
+from broker.cli.interrupts import SIGINT
 from broker.cli.mappings import mappings
 from broker.cli.run import run
 from broker.cli.schema import schema
-from broker.cli.signals import SIGINT
 from broker.cli.validate import validate
 
 DEBUG_OPTION = "--debug"

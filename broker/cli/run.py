@@ -10,8 +10,9 @@ import structlog
 from broker.app import Broker
 from broker.cli.arguments import file_argument
 from broker.cli.daemon import Listeners, listening, log_observer, surroundings
+from broker.cli.leftovers import in_flight
 from broker.cli.logs import is_for_people
-from broker.cli.signals import run_until_drained
+from broker.cli.signals import Stopping, run_until_drained
 from broker.cli.streams import LossyStream, lossy_output
 from broker.config import load, notices
 from broker.model.settings import Configuration
@@ -44,14 +45,25 @@ async def _serve(configuration: Configuration, *, strict: bool, errors: LossyStr
             log.info("broker.started", **facts)
         for notice in notices(configuration):
             log.warning("configuration.noticed", notice=notice)
-        code = await run_until_drained(
-            broker.run,
-            broker.drain,
+        stopping = Stopping(
+            drain=broker.drain,
+            cut_short=broker.cut_short,
             say=lambda text: log.info("drain.begun", advice=text),
+            last_words=lambda text: log.error("broker.ended_by_force", advice=text),
             drain_seconds=settings.drain_timeout_in_seconds,
         )
+        code = await run_until_drained(partial(_consume, broker), stopping)
     log.info("broker.stopped", exit_code=int(code))
     return code
+
+
+async def _consume(broker: Broker) -> None:
+    """Runs the broker, and names what a drain that was cut short leaves in flight."""
+    if not await broker.run():
+        advice = "these messages come again: give Broker.DrainTimeoutInSeconds more time than a handler takes"
+        structlog.get_logger("broker").warning(
+            "broker.drain_cut_short", in_flight=in_flight(broker.statuses()), advice=advice
+        )
 
 
 def facts_of(broker: Broker, configuration: Configuration, listeners: Listeners) -> dict[str, str]:

@@ -1,91 +1,71 @@
-"""SIGTERM and Ctrl-C: the first drains, the second cuts the drain short, the third does not wait for anything.
+"""What signals do: the first drains, the second cuts the drain short, the third does not wait for anything.
 
-Cancelled work has a moment to settle. A handler that catches its cancellation and goes on, or a service that does not
-answer a delete, has no more than that: the process then ends regardless.
+The third is not heard of here: it ends the process where it arrives.
 """
 
-import math
 import os
-import signal
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 
 import anyio
-from anyio.abc import TaskGroup, TaskStatus
 
 from broker.cli.exits import SIGNAL_BASE, ExitCode
+from broker.cli.interrupts import Signals, heard_signals
+from broker.runtime.supervisor import SETTLEMENT_GRACE_SECONDS
 
-SIGINT = signal.SIGINT
-SIGNALS = (signal.SIGTERM, SIGINT)
-LEAVING_SECONDS = 5.0
-"""What cancelled work has to come to an end."""
+START_SECONDS = 1.0
+"""What work that has not begun to consume may take longer than settlements do."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stopping:
+    """The two ways to end what runs, and what is said of it."""
+
+    drain: Callable[[], None]
+    """Lets it finish what is in flight."""
+    cut_short: Callable[[], None]
+    """Lets it settle for a few seconds, no more."""
+    say: Callable[[str], None]
+    """Gets a line when the drain begins."""
+    last_words: Callable[[str], None]
+    """Gets a line where the process does not end by itself; called from a thread, perhaps while all else stands."""
+    drain_seconds: float
+    """How long the drain may last."""
 
 
 async def run_until_drained(
-    work: Callable[[], Awaitable[object]],
-    drain: Callable[[], None],
-    *,
-    say: Callable[[str], None],
-    drain_seconds: float = math.inf,
-    leave: Callable[[int], None] = os._exit,
+    work: Callable[[], Awaitable[object]], stopping: Stopping, *, leave: Callable[[int], None] = os._exit
 ) -> int:
-    """Runs `work` to its end and returns the exit code: 0, or 130 or 143 where a second signal cut it short.
+    """Runs `work` to its end and returns the exit code: 0, or 130 or 143 where a second signal cut it short."""
+    with heard_signals(say=stopping.last_words, drain_seconds=stopping.drain_seconds, leave=leave) as signals:
+        return await conduct(work, stopping, signals)
 
-    The first signal calls `drain`, which makes `work` return, within `drain_seconds` if it is well; the second cancels
-    it. `leave` ends the process at once: the third signal's way out, and everybody's where cancelled work does not come
-    to an end.
-    """
+
+async def conduct(work: Callable[[], Awaitable[object]], stopping: Stopping, signals: Signals) -> int:
+    """The same, on signals from anywhere."""
+    ears = _Ears(stopping, signals)
     async with anyio.create_task_group() as tasks:
-        ears = _Ears(drain, say, _Exit(tasks, leave), drain_seconds)
-        await tasks.start(ears.listen)
+        tasks.start_soon(ears.listen)
         with ears.scope:
             await work()
         tasks.cancel_scope.cancel()
     return ears.exit_code
 
 
-class _Exit:
-    """The way out that asks nobody."""
-
-    def __init__(self, tasks: TaskGroup, leave: Callable[[int], None]) -> None:
-        self._tasks = tasks
-        self.leave = leave
-
-    def leave_after(self, seconds: float, code: int) -> None:
-        self._tasks.start_soon(self._wait_and_leave, seconds, code)
-
-    async def _wait_and_leave(self, seconds: float, code: int) -> None:
-        await anyio.sleep(seconds)
-        self.leave(code)
-
-
 class _Ears:
-    def __init__(
-        self, drain: Callable[[], None], say: Callable[[str], None], way_out: _Exit, drain_seconds: float
-    ) -> None:
-        self._drain = drain
-        self._say = say
-        self._exit = way_out
-        self._drain_seconds = drain_seconds
-        self._heard = 0
+    def __init__(self, stopping: Stopping, signals: Signals) -> None:
+        self._stopping = stopping
+        self._signals = signals
         self.scope = anyio.CancelScope()
+        """Around the work; cancelled where it began nothing that could be cut short."""
         self.exit_code: int = ExitCode.OK
 
-    async def listen(self, *, task_status: TaskStatus[None]) -> None:
-        with anyio.open_signal_receiver(*SIGNALS) as received:
-            task_status.started()
-            async for number in received:
-                self._heard += 1
-                self._hear(number)
-
-    def _hear(self, number: int) -> None:
-        match self._heard:
-            case 1:
-                self._say("what is in flight finishes; a second signal ends at once")
-                self._drain()
-                self._exit.leave_after(self._drain_seconds + LEAVING_SECONDS, self.exit_code)
-            case 2:
-                self.exit_code = SIGNAL_BASE + number
-                self.scope.cancel()
-                self._exit.leave_after(LEAVING_SECONDS, self.exit_code)
-            case _:
-                self._exit.leave(SIGNAL_BASE + number)
+    async def listen(self) -> None:
+        await self._signals.next()
+        self._stopping.say("what is in flight finishes; a second signal ends at once")
+        self._stopping.drain()
+        number = await self._signals.next()
+        self.exit_code = SIGNAL_BASE + number
+        self._stopping.cut_short()
+        await anyio.sleep(SETTLEMENT_GRACE_SECONDS + START_SECONDS)
+        self.scope.cancel()

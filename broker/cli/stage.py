@@ -9,7 +9,9 @@ from rich.console import Console
 
 from broker.app import Broker
 from broker.cli.emulated_queues import EmulatedQueues, QueuePlan
+from broker.cli.leftovers import sentence
 from broker.cli.progress import Progress
+from broker.cli.signals import Stopping
 from broker.cli.view import Depths, View
 
 MEASURING_SECONDS = 1.0
@@ -58,6 +60,7 @@ class Stage:
         schedule: Schedule | None = None,
     ) -> None:
         self._broker = broker
+        self._progress = progress
         self._queues = queues
         self._sender = sender
         self._schedule = schedule
@@ -72,6 +75,22 @@ class Stage:
             self._sender.stop()
         self._broker.drain()
 
+    def cut_short(self) -> None:
+        """Ends at once: what is in flight comes again."""
+        self.drain()
+        self._view.foot = "ends: what is in flight comes again"
+        self._broker.cut_short()
+
+    def stopping(self, drain_seconds: float) -> Stopping:
+        """What signals do to it."""
+        return Stopping(
+            drain=self.drain,
+            cut_short=self.cut_short,
+            say=lambda text: self._progress.note(f"drains: {text}"),
+            last_words=self._progress.note,
+            drain_seconds=drain_seconds,
+        )
+
     async def play(self) -> None:
         """Runs sender, broker and view until the broker has drained."""
         async with anyio.create_task_group() as showing:
@@ -82,7 +101,8 @@ class Stage:
                     tasks.start_soon(self._sender.run)
                 if self._schedule:
                     tasks.start_soon(self._follow, self._schedule)
-                await self._broker.run()
+                if not await self._broker.run():
+                    self._progress.note(sentence(self._broker.statuses()))
                 self._ended.set()
             await self.measure()
             self._view.stop()

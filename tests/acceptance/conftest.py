@@ -8,6 +8,7 @@ from anyio.from_thread import start_blocking_portal
 
 from broker.cli.emulator import Emulator, find_command, running_emulator
 from tests.acceptance.command import Place
+from tests.acceptance.desk import Desk
 
 ACCOUNT = "123456789012"
 REGION = "eu-west-1"
@@ -44,3 +45,8 @@ def sqs(emulator: Emulator) -> Any:
         aws_access_key_id=ACCOUNT,
         aws_secret_access_key="emulated",
     )
+
+
+@pytest.fixture
+def desk(beside_emulator: Place, sqs: Any) -> Desk:
+    return Desk(beside_emulator, sqs)

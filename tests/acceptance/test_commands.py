@@ -12,22 +12,9 @@ from uuid import uuid4
 
 import pytest
 
-from tests.acceptance.command import COMMAND, Place, Running
+from tests.acceptance.command import COMMAND, Place
+from tests.acceptance.desk import FILE, HANDLER, Desk, events_of
 
-FILE = """\
-Functions:
-  - {FunctionName: orders, Callable: "app:handler", Timeout: 20}
-EventSourceMappings:
-  - FunctionName: orders
-    EventSourceArn: arn:aws:sqs:eu-west-1:123456789012:QUEUE
-    FilterCriteria: {Filters: [{Pattern: '{"body":{"kind":["order"]}}'}]}
-    Broker: {LongPollSeconds: 1}
-"""
-HANDLER = """\
-def handler(event, context):
-    for record in event["Records"]:
-        print("handled", record["messageId"], flush=True)
-"""
 SLOW_HANDLER = """\
 import time
 
@@ -35,37 +22,6 @@ def handler(event, context):
     print("began", flush=True)
     time.sleep(15)
 """
-
-
-class Desk:
-    """A queue in the emulator, and a folder with a broker for it."""
-
-    def __init__(self, place: Place, sqs: Any, *, handler: str = HANDLER, **attributes: str) -> None:
-        self.place = place
-        self.sqs = sqs
-        self.name = f"orders-{uuid4()}"
-        self.url = sqs.create_queue(QueueName=self.name, Attributes=attributes)["QueueUrl"]
-        place.write("broker.yaml", FILE.replace("QUEUE", self.name))
-        place.write("app.py", handler)
-
-    def send(self, kind: str = "order", note: str = "") -> str:
-        body = json.dumps({"kind": kind, "note": note})
-        return self.sqs.send_message(QueueUrl=self.url, MessageBody=body)["MessageId"]
-
-    def depth(self) -> int:
-        names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
-        attributes = self.sqs.get_queue_attributes(QueueUrl=self.url, AttributeNames=names)["Attributes"]
-        return sum(map(int, attributes.values()))
-
-
-@pytest.fixture
-def desk(beside_emulator: Place, sqs: Any) -> Desk:
-    return Desk(beside_emulator, sqs)
-
-
-def events_of(running: Running, name: str) -> list[dict[str, Any]]:
-    lines = [json.loads(line) for line in running.text.splitlines() if line.startswith("{")]
-    return [line for line in lines if line["event"] == name]
 
 
 def test_run_says_first_whose_broker_it_is_and_ends_with_0_after_a_drain(desk: Desk) -> None:
