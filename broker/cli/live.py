@@ -135,10 +135,17 @@ def timeout_seconds(configuration: Configuration, mapping: EventSourceMapping) -
 def visibility_findings(
     path: str, mapping: EventSourceMapping, timeout: int, attributes: QueueAttributes
 ) -> list[Finding]:
-    """The queue's visibility timeout against the function's: AWS's refusal, then AWS's advice."""
+    """The queue's visibility timeout against the function's: AWS's refusal, then AWS's advice.
+
+    As while the broker runs, a timeout that a heartbeat extends is not refused.
+    """
     visibility = attributes.visibility_timeout_seconds
     source_path = f"{path}.EventSourceArn"
-    if mistake := visibility_mistake(visibility, timeout):
+    mistake = visibility_mistake(visibility, timeout)
+    if mistake and mapping.broker.visibility_heartbeat:
+        message = f"visibility timeout {visibility} s, extended while the function runs (VisibilityHeartbeat)"
+        return [Finding(severity="ok", path=source_path, message=message)]
+    if mistake:
         return [_mistake(source_path, mistake)]
     recommended = RECOMMENDED_VISIBILITY_FACTOR * timeout + mapping.maximum_batching_window_in_seconds
     if visibility < recommended:

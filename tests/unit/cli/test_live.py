@@ -10,8 +10,13 @@ ARN = "arn:aws:sqs:eu-west-1:123456789012:orders"
 DEAD = "arn:aws:sqs:eu-west-1:123456789012:dead"
 
 
-def visibility(seconds: int, *, timeout: int = 10, window: int = 0) -> Finding:
-    mapping = parse_mapping(event_source_arn=ARN, function_name="shop", maximum_batching_window_in_seconds=window)
+def visibility(seconds: int, *, timeout: int = 10, window: int = 0, heartbeat: bool = False) -> Finding:
+    mapping = parse_mapping(
+        event_source_arn=ARN,
+        function_name="shop",
+        maximum_batching_window_in_seconds=window,
+        broker={"VisibilityHeartbeat": heartbeat},
+    )
     attributes = QueueAttributes(visibility_timeout_seconds=seconds)
     (finding,) = visibility_findings("EventSourceMappings[0]", mapping, timeout, attributes)
     return finding
@@ -22,6 +27,12 @@ def test_a_visibility_timeout_below_the_functions_timeout_is_a_mistake_in_aws_wo
     assert (finding.severity, finding.exit_code) == ("error", ExitCode.USER)
     assert finding.message == "Queue visibility timeout: 9 seconds is less than Function timeout: 10 seconds"
     assert finding.path == "EventSourceMappings[0].EventSourceArn"
+
+
+def test_a_heartbeat_makes_a_short_visibility_timeout_right_as_for_a_running_broker() -> None:
+    finding = visibility(9, heartbeat=True)
+    assert (finding.severity, "VisibilityHeartbeat" in finding.message) == ("ok", True)
+    assert visibility(30, heartbeat=True).severity == "warning"
 
 
 @pytest.mark.parametrize(
