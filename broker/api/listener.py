@@ -26,10 +26,14 @@ def health_application(broker: Reporting) -> web.Application:
     return application
 
 
-def control_plane_application(broker: Reporting, *, host: str) -> web.Application:
-    """Health, and `GET /status`: a JSON list of `MappingStatus`. `host` is the configured host."""
+def control_plane_application(broker: Reporting, *, host: str, with_error_messages: bool = False) -> web.Application:
+    """Health, and `GET /status`: a JSON list of `MappingStatus`.
+
+    `host` is the configured host; `with_error_messages` shows what handlers' errors say, which may quote a body.
+    """
     application = health_application(broker)
-    application.add_routes([web.get("/status", _guarded(_status_of(broker), host))])
+    status = _status_of(broker, with_error_messages=with_error_messages)
+    application.add_routes([web.get("/status", _guarded(status, host))])
     return application
 
 
@@ -89,15 +93,15 @@ async def _livez(_request: web.Request) -> web.Response:
 
 def _readyz_of(broker: Reporting) -> _Handler:
     async def readyz(_request: web.Request) -> web.Response:
-        answer = readiness(broker.statuses())
+        answer = readiness(broker)
         return _json(answer, status=200 if answer["ready"] else 503)
 
     return readyz
 
 
-def _status_of(broker: Reporting) -> _Handler:
+def _status_of(broker: Reporting, *, with_error_messages: bool) -> _Handler:
     async def status(_request: web.Request) -> web.Response:
-        return _json(status_list(broker.statuses()))
+        return _json(status_list(broker.statuses(), with_error_messages=with_error_messages))
 
     return status
 

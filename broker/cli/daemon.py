@@ -46,7 +46,11 @@ def log_observer(
     def describe(uuid: str) -> Mapping[str, str]:
         return names.get(uuid, {})
 
-    return LogObserver(structlog.get_logger("broker"), describe=describe)
+    return LogObserver(
+        structlog.get_logger("broker"),
+        describe=describe,
+        with_error_messages=settings.log_handler_error_messages,
+    )
 
 
 class _LogStream:
@@ -78,7 +82,9 @@ async def listening(broker: Reporting, settings: BrokerSettings) -> AsyncIterato
     control_plane = HttpListener(
         host=host,
         port=port,
-        application=control_plane_application(broker, host=host),
+        application=control_plane_application(
+            broker, host=host, with_error_messages=settings.log_handler_error_messages
+        ),
         setting="ControlPlane.Listen",
         variable="BROKER_CONTROL_PLANE__LISTEN",
     )

@@ -3,7 +3,7 @@
 from broker.app import Broker
 from broker.cli import demo
 from broker.cli.daemon import listening
-from broker.cli.embedded import embedded_emulator, leaving, logging_to_file, progress_on, title_of
+from broker.cli.embedded import embedded_emulator, for_development, leaving, logging_to_file, progress_on, title_of
 from broker.cli.emulated_queues import EmulatedQueues, emulated_queues
 from broker.cli.exits import ExitCode
 from broker.cli.output import console, print_lines, print_table
@@ -21,7 +21,7 @@ DRAIN_SECONDS = 10.0
 
 async def demonstrate(settings: BrokerSettings, seconds: float | None, port: int) -> int:
     """Plays until `seconds` have passed or a signal comes, and returns the exit code: 1 where counts do not add up."""
-    settings, screen, ledger = demo_settings(settings), console(), demo.Ledger()
+    settings, screen, ledger = for_development(demo_settings(settings)), console(), demo.Ledger()
     async with embedded_emulator(settings, (), port=port) as emulator, emulated_queues(emulator) as queues:
         for plan in demo.PLANS:
             await queues.create(plan)

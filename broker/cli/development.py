@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from broker.app import Broker
 from broker.cli.daemon import listening, surroundings
-from broker.cli.embedded import embedded_emulator, leaving, logging_to_file, progress_on, title_of
+from broker.cli.embedded import embedded_emulator, for_development, leaving, logging_to_file, progress_on, title_of
 from broker.cli.emulated_queues import EmulatedQueues, QueuePlan, emulated_queues
 from broker.cli.emulator import Emulator
 from broker.cli.live import RECOMMENDED_VISIBILITY_FACTOR, timeout_seconds
@@ -40,7 +40,7 @@ MadeQueues = list[tuple[QueuePlan, EmulatedQueues]]
 async def develop(configuration: Configuration, seconds: float | None, port: int) -> int:
     """Plays until `seconds` have passed or a signal comes, and returns the exit code."""
     configuration = with_short_polls(configuration)
-    settings, screen, mappings = configuration.broker, console(), configuration.event_source_mappings
+    settings, screen, mappings = for_development(configuration.broker), console(), configuration.event_source_mappings
     progress = progress_on(screen, {identity_of(mapping): mapping.source.resource for mapping in mappings})
     async with (
         embedded_emulator(settings, mappings, port=port) as emulator,

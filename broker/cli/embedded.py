@@ -36,6 +36,13 @@ async def embedded_emulator(
         yield emulator
 
 
+def for_development(settings: BrokerSettings) -> BrokerSettings:
+    """The same settings, which show what handlers' errors say unless told otherwise: the machine is the developer's."""
+    if "log_handler_error_messages" in settings.model_fields_set:
+        return settings
+    return settings.model_copy(update={"log_handler_error_messages": True})
+
+
 def made_folder(settings: BrokerSettings) -> Path:
     """The data folder, made if need be. Raises `CommandError` where it cannot be written to."""
     folder = settings.data_folder

@@ -58,6 +58,8 @@ def _items(document: Any) -> list[Any]:
 
 
 def _record(item: Any, number: int, arn: str) -> Record:
+    if not isinstance(item, dict):
+        raise TypeError("it is no JSON object")
     if not isinstance(item.get("Body", item.get("body", "")), str):
         raise TypeError("its body is not text")
     if "Body" in item:

@@ -10,10 +10,13 @@ from rich.text import Text
 
 from broker.aws.clients import Clients
 from broker.cli.arguments import file_argument
+from broker.cli.daemon import surroundings
 from broker.cli.exits import ExitCode
 from broker.cli.live import Finding, Severity, ask_aws, sign
 from broker.cli.output import OutputFormat, console, output_option, print_json
 from broker.config import load, notices
+from broker.errors import ConfigurationError
+from broker.executors.loading import load_callable
 from broker.model.settings import Configuration
 
 STYLES: dict[Severity, str] = {"ok": "green", "warning": "yellow", "error": "red"}
@@ -24,12 +27,14 @@ STYLES: dict[Severity, str] = {"ok": "green", "warning": "yellow", "error": "red
 @click.option("--live", is_flag=True, help="Also ask AWS: identity, queues, permissions, timeouts. Changes nothing.")
 @output_option
 def validate(file: Path, *, live: bool, output: OutputFormat) -> int:
-    """Check a configuration file: every mistake, with its place.
+    """Check a configuration file: every mistake, with its place. Handlers are imported, but not called.
 
     Exit code 0 if it is right, 2 for mistakes, 1 where AWS cannot be asked.
     """
     configuration = load(file)
-    findings = [*static_findings(file, configuration), *(anyio.run(_ask, configuration) if live else ())]
+    findings = [*static_findings(file, configuration), *handler_findings(configuration)]
+    if live:
+        findings += anyio.run(_ask, configuration)
     if output == "json":
         print_json([asdict(finding) for finding in findings])
     else:
@@ -48,6 +53,22 @@ def static_findings(file: Path, configuration: Configuration) -> list[Finding]:
         )
     ]
     return found + [Finding(severity="warning", path=file.name, message=notice) for notice in notices(configuration)]
+
+
+def handler_findings(configuration: Configuration) -> list[Finding]:
+    """Handlers that cannot be imported: their modules run, as they do in `broker run`."""
+    found: list[Finding] = []
+    for index, function in enumerate(configuration.functions):
+        try:
+            if isinstance(function.callable, str):
+                load_callable(function.callable, folders=surroundings().folders)
+        except ConfigurationError as error:
+            path = f"Functions[{index}].Callable"
+            found += [
+                Finding(severity="error", path=path, message=each.message, exit_code=ExitCode.MISTAKE)
+                for each in error.mistakes
+            ]
+    return found
 
 
 def worst(findings: Sequence[Finding]) -> int:

@@ -119,6 +119,8 @@ class BrokerSettings(Written):
     """`auto` is `console` on a terminal and `json` elsewhere."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     """Less is not logged."""
+    log_handler_error_messages: bool = False
+    """Logs and shows in `/status` what a handler's error says, not only its type: it may quote a message's body."""
     dev: Dev = Dev()
     """For `broker dev` only."""
 

@@ -90,8 +90,11 @@ class LogObserver:
         logger: structlog.typing.FilteringBoundLogger,
         *,
         describe: Callable[[str], Mapping[str, str]] | None = None,
+        with_error_messages: bool = False,
     ) -> None:
+        """`with_error_messages` writes what handlers' errors say, which may quote a message's body."""
         self._logger = logger
+        self._with_error_messages = with_error_messages
         self._describe = describe
         self._bound: dict[str, structlog.typing.FilteringBoundLogger] = {}
 
@@ -100,7 +103,7 @@ class LogObserver:
         level, name = event_of(observation)
         logger = self._bound.get(mapping) or self._bind(mapping)
         if logger.is_enabled_for(level):
-            logger.log(level, name, **fields_of(observation))
+            logger.log(level, name, **fields_of(observation, with_error_messages=self._with_error_messages))
 
     def _bind(self, mapping: str) -> structlog.typing.FilteringBoundLogger:
         described = self._describe(mapping) if self._describe else {}
@@ -116,15 +119,27 @@ def event_of(observation: Observation) -> tuple[int, str]:
     return level, name
 
 
-def fields_of(observation: Observation) -> dict[str, Any]:
-    """The event's fields: the observation's own, as they can be written; empty ones left out."""
+def fields_of(observation: Observation, *, with_error_messages: bool = False) -> dict[str, Any]:
+    """The event's fields: the observation's own, as they can be written; empty ones left out.
+
+    Of a handler's error that is its type, and its message only where asked for.
+    """
     if isinstance(observation, MappingFailed):
         values: dict[str, Any] = {"error": repr(observation.error)[:DETAIL_LIMIT], "exc_info": observation.error}
     else:
         values = {field.name: _written(getattr(observation, field.name)) for field in fields(observation)}
         values = {name: value for name, value in values.items() if value not in ("", ())}
+    if isinstance(observation, BatchSettled) and observation.reason is Reason.HANDLER_FAILED:
+        values["error_type"] = error_type_of(values.get("detail", ""))
+        if not with_error_messages:
+            values.pop("detail", None)
     advice = ADVICE.get(type(observation))
     return {**values, "advice": advice} if advice else values
+
+
+def error_type_of(detail: str) -> str:
+    """`ValueError` of `ValueError: no such order`."""
+    return detail.partition(": ")[0]
 
 
 def _written(value: Any) -> Any:

@@ -21,6 +21,7 @@ def anyio_backend() -> str:
 class OneMapping:
     def __init__(self) -> None:
         self.healthy = True
+        self.is_running = True
 
     def statuses(self) -> tuple[MappingStatus, ...]:
         return (
@@ -57,7 +58,7 @@ async def get(url: str, **headers: str) -> tuple[int, object]:
 
 async def test_a_live_and_ready_broker_says_so(url: str) -> None:
     assert await get(f"{url}/livez") == (200, {"alive": True})
-    assert await get(f"{url}/readyz") == (200, {"ready": True, "unready": []})
+    assert await get(f"{url}/readyz") == (200, {"ready": True, "problem": "", "unready": []})
 
 
 async def test_readiness_fails_with_503_and_names_the_mapping(url: str, broker: OneMapping) -> None:
@@ -65,6 +66,12 @@ async def test_readiness_fails_with_503_and_names_the_mapping(url: str, broker: 
     status, answer = await get(f"{url}/readyz")
     assert status == 503
     assert "the queue does not exist" in str(answer)
+    assert (await get(f"{url}/livez"))[0] == 200
+
+
+async def test_a_broker_that_drains_lives_but_is_not_ready(url: str, broker: OneMapping) -> None:
+    broker.is_running = False
+    assert (await get(f"{url}/readyz"))[0] == 503
     assert (await get(f"{url}/livez"))[0] == 200
 
 

@@ -63,10 +63,25 @@ def test_a_settled_batch_is_one_event_with_its_fields() -> None:
     ]
 
 
-def test_a_failed_batch_is_a_warning_with_the_error() -> None:
+FAILED = settled(reason=Reason.HANDLER_FAILED, detail="ValueError: invalid literal for int(): 'swordfish'")
+
+
+def test_a_failed_batch_is_a_warning_with_the_type_of_the_error_and_not_what_it_quotes() -> None:
     log = Log()
-    LogObserver(log.logger).observe(UUID, settled(reason=Reason.HANDLER_FAILED, detail="ValueError: no such order"))
-    assert (log.events[0]["level"], log.events[0]["detail"]) == ("warning", "ValueError: no such order")
+    LogObserver(log.logger).observe(UUID, FAILED)
+    assert (log.events[0]["level"], log.events[0]["error_type"]) == ("warning", "ValueError")
+    assert "swordfish" not in repr(log.events)
+
+
+def test_what_an_error_says_is_written_where_asked_for() -> None:
+    log = Log()
+    LogObserver(log.logger, with_error_messages=True).observe(UUID, FAILED)
+    assert log.events[0]["error_type"] == "ValueError"
+    assert log.events[0]["detail"] == FAILED.detail
+
+
+def test_what_the_broker_itself_says_of_a_failure_is_written() -> None:
+    assert fields_of(settled(reason=Reason.TIMED_OUT, detail="Task timed out after 3.00 seconds"))["detail"]
 
 
 def test_a_page_is_written_only_at_debug() -> None:
