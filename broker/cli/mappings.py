@@ -20,7 +20,6 @@ TIMEOUT_SECONDS = 5.0
 SHOWN_OF_UUID = 8
 
 COLUMNS = (
-    Column(title="mapping"),
     Column(title="function"),
     Column(title="queue"),
     Column(title="state"),
@@ -28,8 +27,13 @@ COLUMNS = (
     Column(title="filtered", number=True),
     Column(title="deleted", number=True),
     Column(title="failed", number=True),
+    Column(title="busy", number=True),
+    Column(title="stuck", number=True),
 )
-COUNTS = ("polled_count", "filtered_count", "deleted_count", "failed_count")
+COUNTS = ("polled_count", "filtered_count", "deleted_count", "failed_count", "in_flight_batches", "stuck_batches")
+"""Of each mapping's statistics, in the order of the columns. Beside them there is no room for a UUID in 80 columns: it is
+in the JSON and in the lines of problems."""
+UNWELL = "!"
 
 
 @click.group()
@@ -47,7 +51,7 @@ def list_mappings(file: Path, url: str | None, output: OutputFormat) -> None:
     if output == "json":
         print_json(found)
     else:
-        print_table(COLUMNS, [_row(mapping) for mapping in found])
+        print_table(COLUMNS, rows(found))
         for line in problems(found):
             click.echo(line)
 
@@ -61,9 +65,14 @@ def problems(found: Sequence[dict[str, Any]]) -> list[str]:
     ]
 
 
+def rows(found: Sequence[dict[str, Any]]) -> list[list[object]]:
+    """The table's cells."""
+    return [_row(mapping) for mapping in found]
+
+
 def _row(mapping: dict[str, Any]) -> list[object]:
-    state = mapping["state"] if mapping["healthy"] else f"{mapping['state']} (!)"
-    names = [mapping["uuid"][:SHOWN_OF_UUID], mapping["function_name"], queue_name(mapping["event_source_arn"])]
+    state = mapping["state"] if mapping["healthy"] else f"{mapping['state']}{UNWELL}"
+    names = [mapping["function_name"], queue_name(mapping["event_source_arn"])]
     return [*names, state, *(mapping["statistics"][count] for count in COUNTS)]
 
 
