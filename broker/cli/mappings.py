@@ -31,8 +31,8 @@ COLUMNS = (
     Column(title="stuck", number=True),
 )
 COUNTS = ("polled_count", "filtered_count", "deleted_count", "failed_count", "in_flight_batches", "stuck_batches")
-"""Of each mapping's statistics, in the order of the columns. Beside them there is no room for a UUID in 80 columns: it is
-in the JSON and in the lines of problems."""
+"""Of each mapping's statistics, in the order of the columns. Beside them there is no room for a UUID in 80 columns: the
+JSON and the lines of problems have it."""
 UNWELL = "!"
 
 

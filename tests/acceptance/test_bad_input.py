@@ -5,6 +5,7 @@ import signal
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -104,6 +105,13 @@ def test_with_strict_a_queue_that_does_not_exist_is_a_mistake(beside_emulator: P
     assert_says(ended, 2, "EventSourceMappings[0].EventSourceArn", "does not exist")
 
 
+def test_with_strict_a_queue_that_hides_messages_too_briefly_is_a_mistake(beside_emulator: Place, sqs: Any) -> None:
+    name = f"brief-{uuid4()}"
+    sqs.create_queue(QueueName=name, Attributes={"VisibilityTimeout": "1"})
+    ended = prepare(beside_emulator, queue=name).run("run", "--strict")
+    assert_says(ended, 2, "EventSourceMappings[0].EventSourceArn", "Queue visibility timeout: 1 seconds")
+
+
 def test_an_unknown_command_or_option_is_a_mistake(place: Place) -> None:
     assert_says(place.run("rnu"), 2, "No such command 'rnu'")
     assert_says(place.run("run", "--srtict"), 2, "--srtict")
@@ -152,6 +160,15 @@ def test_an_unreachable_endpoint_is_named_and_tried_again(beside_emulator: Place
         running.signal(signal.SIGTERM)
         ended = running.end()
     assert_says(ended, 0, url.removeprefix("http://"), "AWS_ENDPOINT_URL")
+
+
+def test_with_strict_an_endpoint_that_cannot_be_reached_is_the_worlds_fault(beside_emulator: Place) -> None:
+    beside_emulator.environment["AWS_ENDPOINT_URL"] = f"http://127.0.0.1:{free_port()}"
+    assert_says(prepare(beside_emulator).run("run", "--strict"), 1, "cannot be reached")
+
+
+def test_with_strict_missing_credentials_are_the_worlds_fault(place: Place) -> None:
+    assert_says(prepare(place).run("run", "--strict"), 1, "no AWS credentials were found")
 
 
 def test_without_a_daemon_the_mappings_cannot_be_listed(place: Place) -> None:

@@ -62,6 +62,26 @@ def test_neither_payloads_nor_credentials_are_logged_even_at_debug(desk: Desk) -
     assert "not-to-be-seen" not in ended.text
 
 
+@pytest.mark.parametrize("shown", [False, True])
+def test_what_a_handlers_error_quotes_is_written_only_where_asked_for(
+    beside_emulator: Place, sqs: Any, shown: bool
+) -> None:
+    handler = 'def handler(event, context):\n    return int(event["Records"][0]["body"])\n'
+    desk = Desk(beside_emulator, sqs, handler=handler)
+    desk.place.environment |= {"BROKER_LOG_LEVEL": "DEBUG", "BROKER_LOG_HANDLER_ERROR_MESSAGES": str(shown).lower()}
+    with desk.place.start("run") as running:
+        desk.send(note="swordfish")
+        running.wait_for("batch.settled")
+        (started,), (settled,) = events_of(running, "broker.started"), events_of(running, "batch.settled")
+        listed = desk.place.run("mappings", "list", "--url", started["listener"], "--output", "json")
+        running.signal(signal.SIGTERM)
+        ended = running.end()
+    assert (settled["reason"], settled["error_type"]) == ("handler_failed", "ValueError")
+    assert ("swordfish" in ended.text) is shown
+    assert ("swordfish" in listed.out) is shown
+    assert "handler_failed: ValueError" in listed.out
+
+
 def test_ctrl_c_drains_what_is_in_flight(beside_emulator: Place, sqs: Any) -> None:
     handler = SLOW_HANDLER.replace("15", "2") + '    print("done", flush=True)\n'
     desk = Desk(beside_emulator, sqs, handler=handler)
