@@ -44,7 +44,7 @@ def configure_logging(*, log_format: LogFormat, level: LogLevel, stream: TextIO 
     logging.basicConfig(handlers=[handler], level=threshold, force=True)
     logging.captureWarnings(capture=True)
     for name in PINNED_LOGGERS:
-        logging.getLogger(name).setLevel(max(threshold, logging.INFO))
+        logging.getLogger(name).setLevel(max(threshold, logging.WARNING))
     structlog.configure(
         processors=[*_common(for_people=for_people), *_rendering(target, for_people=for_people)],
         wrapper_class=structlog.make_filtering_bound_logger(threshold),

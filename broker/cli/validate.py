@@ -65,7 +65,7 @@ def handler_findings(configuration: Configuration) -> list[Finding]:
         except ConfigurationError as error:
             path = f"Functions[{index}].Callable"
             found += [
-                Finding(severity="error", path=path, message=each.message, exit_code=ExitCode.MISTAKE)
+                Finding(severity="error", path=path, message=each.message, exit_code=ExitCode.USER)
                 for each in error.mistakes
             ]
     return found

@@ -5,6 +5,7 @@ import of a handler's module runs the user's code: a blanket `except` is allowed
 """
 
 import importlib
+import inspect
 import sys
 import traceback
 from collections.abc import Iterable
@@ -106,7 +107,19 @@ def _callable_of(module: ModuleType, name: str) -> Handler:
         raise _Wrong(f"{name!r}: the module {module.__name__!r} ({_file(module)}) has no {attribute!r}")
     if not callable(found):
         raise _Wrong(f"{name!r} is {type(found).__name__}, not a function that can be called")
+    if not _takes_event_and_context(found):
+        raise _Wrong(f"{name!r} cannot be called as a handler is, with two arguments: (event, context)")
     return found
+
+
+def _takes_event_and_context(function: Handler) -> bool:
+    try:
+        inspect.signature(function).bind(None, None)
+    except TypeError:
+        return False
+    except ValueError:  # some functions of other languages do not say what they take
+        return True
+    return True
 
 
 def _found(module: ModuleType | None, attribute: str) -> object:
