@@ -53,7 +53,7 @@ async def develop(configuration: Configuration, seconds: float | None, port: int
             async with listening(broker, settings) as listeners:
                 stage = Stage(
                     screen,
-                    title=[title_of(emulator, listeners), credentials_line(emulator)],
+                    title=[title_of(emulator, listeners), *credentials_lines(emulator)],
                     broker=broker,
                     progress=progress,
                     queues=queues,
@@ -78,9 +78,12 @@ def _with_short_polls(mapping: EventSourceMapping) -> EventSourceMapping:
     return mapping.model_copy(update={"broker": mapping.broker.model_copy(update={"long_poll_seconds": seconds})})
 
 
-def credentials_line(emulator: Emulator) -> str:
-    """How other programs reach the queues."""
-    return f"send with AWS_ENDPOINT_URL={emulator.url} AWS_ACCESS_KEY_ID={emulator.account_id}"
+def credentials_lines(emulator: Emulator) -> list[str]:
+    """What other programs need to reach the queues, to be copied before a command."""
+    names = (("AWS_ENDPOINT_URL", "AWS_DEFAULT_REGION"), ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"))
+    environment = emulator.environment
+    lines = [" ".join(f"{name}={environment[name]}" for name in line) for line in names]
+    return ["to send, set", *lines]
 
 
 def queue_plan(configuration: Configuration, mapping: EventSourceMapping) -> QueuePlan:

@@ -109,6 +109,8 @@ async def running_emulator(
 
     Raises `CommandError` where it cannot be started or does not answer.
     """
+    if port and await _answers(port):
+        raise CommandError(f"port {port} of {HOST} is taken by another program: choose another, or leave it out")
     port = port or _free_port()
     emulator = Emulator(url=f"http://{HOST}:{port}", account_id=account_id, region=region, log=folder / "emulator.log")
     process = await _start(command, emulator.log, _child_environment(emulator, port, folder))
