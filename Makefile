@@ -27,10 +27,10 @@ check: $(DEV)/.ready ## ruff, mypy, import-linter
 	$(BIN)/lint-imports
 
 test: $(DEV)/.ready $(EMULATOR)/.ready ## everything that needs no container
-	$(BIN)/python -m pytest -n 2 -m "not slow and not containers" $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow and not containers" $(ARGS)
 
 test-all: $(DEV)/.ready $(EMULATOR)/.ready ## with the long proofs
-	$(BIN)/python -m pytest -n 2 -m "not containers" --timeout 1800 $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not containers" --timeout 1800 $(ARGS)
 
 test-integration: $(DEV)/.ready $(EMULATOR)/.ready ## real protocols in containers (without an engine it skips, and says so)
 	$(BIN)/python -m pytest -m containers $(ARGS)

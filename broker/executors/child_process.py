@@ -45,14 +45,15 @@ class ChildProcess:
         """
         output = _standard_output()
         try:
-            process = await anyio.open_process(
-                [sys.executable, "-P", "-u", "-m", _PROGRAM, str(output)],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=None,
-                start_new_session=True,
-                pass_fds=(output,),
-            )
+            with anyio.CancelScope(shield=True):  # a process that was half started would belong to nobody
+                process = await anyio.open_process(
+                    [sys.executable, "-P", "-u", "-m", _PROGRAM, str(output)],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=None,
+                    start_new_session=True,
+                    pass_fds=(output,),
+                )
         except OSError as error:
             raise ExecutorError(f"no process could be started: {error}") from error
         finally:

@@ -324,6 +324,8 @@ async def test_what_an_invocation_waited_is_missing_from_the_handlers_time(open_
         os.kill(process_id, signal.SIGKILL)
         await wait_until_gone(process_id)
         result = await executor.invoke(an_invocation())
+        while isinstance(result, HandlerFailed):  # the executor has not heard yet that its child is gone
+            result = await executor.invoke(an_invocation())
     assert at_once <= 20_000
     assert result == STARTING or (isinstance(result, Succeeded) and result.response.value[1] < 19_990)
 

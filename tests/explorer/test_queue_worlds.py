@@ -48,15 +48,17 @@ def plan(
 
 SMALL = {
     "a standard queue, a crash, a lost reply and failures": plan("....", crash=1, lose=1, fail=2),
-    "a standard queue, late replies, a crash and a lost reply": plan("...", late=1, crash=1, lose=1),
+    "a standard queue, late replies and a crash": plan("...", late=1, crash=1),
     "a standard queue, a failure and a drain": plan("...", fail=1, stop=1),
     "a FIFO queue, a crash, a lost reply and failures": plan("abab", crash=1, lose=1, fail=2),
     "a FIFO queue, short receives and a crash": plan("aba", page_sizes=(1, 10), crash=1),
-    "a FIFO queue, late replies, a crash and a lost reply": plan("abab", late=1, crash=1, lose=1),
+    "a FIFO queue, late replies and a crash": plan("aba", late=1, crash=1),
     "a FIFO queue, a failure and a drain": plan("aba", fail=1, stop=1),
 }
 PARTIAL = ("success", "error", "first")
 LARGE = {
+    "a standard queue, late replies, a crash and a lost reply": plan("....", late=1, crash=1, lose=1),
+    "a FIFO queue, late replies, a crash and a lost reply": plan("abab", late=1, crash=1, lose=1),
     "a standard queue, late replies, a crash, a lost reply and a failure": plan(
         "....", late=1, crash=1, lose=1, fail=1
     ),

@@ -19,7 +19,7 @@ OUTCOMES = ("success", "error", "first", "last", "malformed", "throttled", "unav
 RARE = {"time": 0.4, "crash": 0.1, "stop": 0.03, "attribute": 0.1}
 FAULTS = ("crash", "stop", "lose", "refuse", "partial", "attribute")
 SETTINGS = settings(
-    max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
 )
 
 
