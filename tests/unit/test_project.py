@@ -42,7 +42,7 @@ URL = re.compile(r"https?://(?:[^/\s\"'`<>@]*@)?(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9.-
 FOLDER_OF_ONE_MACHINE = re.compile(r"(?<![\w.)}*~-])/(?:work|home|mnt|srv|root)/")
 CONTAINERS = "../shared/containers/up"
 """The one path outside the project, and only `.ci/run` asks whether it is there."""
-OUTSIDE = re.compile(r"(?<![\w./])(?:\.\./)?shared/\w|\.library\b")
+OUTSIDE = re.compile(r"(?<![\w./])\.\./\w[\w/.-]*")
 
 TEXT_SUFFIXES = {
     ".cfg",
