@@ -80,9 +80,17 @@ class Broker:
         surroundings: Surroundings | None = None,
         strict: bool = False,
     ) -> None:
-        """`sources` replaces queues of AWS, by ARN; `strict` refuses to start while a queue cannot be read."""
+        """`sources` replaces queues of AWS, by ARN.
+
+        `strict` refuses to start while a queue is missing, or hides messages for less than the function's timeout.
+
+        Raises:
+            ConfigurationError: two functions have one name.
+        """
         self._settings = settings or BrokerSettings()
-        self._functions = {function.function_name: function for function in functions}
+        self._functions: dict[str, Function] = {}
+        for function in functions:
+            self._add(function)
         self._mappings = list(mappings)
         self._observers = tuple(observers)
         self._sources = dict(sources or {})
@@ -128,12 +136,16 @@ class Broker:
             of_mapping = {name: value for name, value in fields.items() if name not in names}
             name = of_mapping.setdefault("function_name", getattr(handler, "__name__", type(handler).__name__))
             function = config.parse_function(function_name=name, callable=handler, **of_function)
-            if self._functions.setdefault(name, function) != function:
-                raise ConfigurationError(f"Function already exist: {name}: name this one by function_name=…")
+            self._add(function)
             self._mappings.append(config.parse_mapping(event_source_arn=event_source_arn, **of_mapping))
             return handler
 
         return register
+
+    def _add(self, function: Function) -> None:
+        name = function.function_name
+        if self._functions.setdefault(name, function) != function:
+            raise ConfigurationError(f"Function already exist: {name}: name this one otherwise, by function_name=…")
 
     # ---- running
 

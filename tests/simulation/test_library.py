@@ -4,7 +4,7 @@ import anyio
 import pytest
 
 from broker import Broker, ConfigurationError, Surroundings
-from broker.config import parse_settings
+from broker.config import parse_function, parse_settings
 from broker.errors import SourceError
 from broker.testing import InMemoryQueueSource
 
@@ -102,6 +102,12 @@ async def test_two_handlers_of_one_name_are_refused(make_queue):
 
     with pytest.raises(ConfigurationError, match="function_name"):
         broker.event_source_mapping("arn:aws:sqs:eu-west-1:123456789012:other", function_name="orders")(print)
+
+
+def test_two_functions_of_one_name_are_refused():
+    functions = [parse_function(function_name="orders", callable=each) for each in (print, repr)]
+    with pytest.raises(ConfigurationError, match="Function already exist: orders"):
+        Broker(functions=functions)
 
 
 async def test_a_wrong_field_is_refused_where_it_is_written(make_queue):
