@@ -159,6 +159,8 @@ def _function_mistakes(
     if name not in names:
         message = f"Function does not exist: {name!r} is not among Functions{suggestion(name, names)}"
         yield (*at, "FunctionName"), message
+    if "provisioned" in mapping.broker.model_fields_set and mapping.provisioned_poller_config is None:
+        yield (*at, "Broker", "Provisioned"), "it has no effect without ProvisionedPollerConfig: remove it"
     if function is not None and function.callable is None and mapping.broker.isolation == "process":
         yield (*at, "Broker", "Isolation"), f"process is for a Callable, and {name!r} has a Url: remove it"
 

@@ -22,8 +22,6 @@ from broker.model.record import QueueAttributes
 
 SHORTEST_SECONDS = 1
 """A receive that hid nothing would bring the same messages for ever, and each of them too late."""
-WINDOW_MARGIN_SECONDS = 30
-"""What AWS adds to window and function timeout when it enlarges the visibility timeout."""
 
 
 class Description:
@@ -78,7 +76,7 @@ class Description:
         """The queue's visibility timeout, or the larger one that AWS uses where a window would outlast it."""
         queue = max(self.attributes.visibility_timeout_seconds, SHORTEST_SECONDS) if self.attributes else 0
         needed = self._policy.window_seconds + ceil(self._policy.function_timeout_seconds)
-        return needed + WINDOW_MARGIN_SECONDS if self._policy.window_seconds and needed > queue else queue
+        return needed + self._policy.window_margin_seconds if self._policy.window_seconds and needed > queue else queue
 
 
 def visibility_problem(attributes: QueueAttributes, policy: QueuePolicy) -> str | None:

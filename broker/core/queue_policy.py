@@ -75,6 +75,8 @@ class QueuePolicy:
     """After these the records are remembered and deleted on sight."""
     remembered_count: int = 10_000
     """How many handled but undeleted messages are remembered."""
+    window_margin_seconds: int = 30
+    """Added to window and function timeout where a receive's visibility timeout is enlarged to these."""
     fresh_seconds: float = 1.0
     """Messages younger than this start even where their visibility does not cover the function's timeout."""
     long_poll_seconds: int = 20
@@ -91,12 +93,6 @@ class QueuePolicy:
     """Extension `RateLimit`."""
     circuit_breaker: CircuitBreakerPolicy | None = None
     """Extension `CircuitBreaker`."""
-
-
-INVOCATIONS_PER_POLLER = 10
-"""What one provisioned event poller can have in flight."""
-PROVISIONED_GROWTH_PER_SECOND = 1000 / 60
-"""With provisioned pollers AWS adds up to 1,000 concurrent invocations a minute."""
 
 
 def queue_policy(
@@ -125,6 +121,7 @@ def queue_policy(
         scaling=_scaling(mapping, function_concurrency),
         retry_backoff=_backoff(extensions.retry_backoff),
         source_backoff=_backoff(extensions.source_backoff),
+        window_margin_seconds=extensions.window_margin_seconds,
         fresh_seconds=extensions.fresh_seconds,
         long_poll_seconds=min(extensions.long_poll_seconds, int(drain_seconds / 2)),
         hold_group=extensions.fifo_failure == "hold-group",
@@ -150,12 +147,13 @@ def _scaling(mapping: EventSourceMapping, function_concurrency: int | None) -> S
     reduce_on_error = not mapping.reports_batch_item_failures
     if provisioned:
         fewest_pollers, most_pollers = provisioned.range
+        invocations = mapping.broker.provisioned.invocations_per_poller
         policy = ScalingPolicy(
-            initial=fewest_pollers * INVOCATIONS_PER_POLLER,
-            maximum=most_pollers * INVOCATIONS_PER_POLLER,
-            growth_per_second=PROVISIONED_GROWTH_PER_SECOND,
+            initial=fewest_pollers * invocations,
+            maximum=most_pollers * invocations,
+            growth_per_second=mapping.broker.provisioned.growth_per_second,
             idle_pollers=fewest_pollers,
-            floor=fewest_pollers * INVOCATIONS_PER_POLLER,
+            floor=fewest_pollers * invocations,
             reduce_on_error=reduce_on_error,
         )
     else:

@@ -80,6 +80,15 @@ class Scaling(Written):
     """Throttles reduce the concurrency no further than to this, and function errors to 1; never more than `Maximum`."""
 
 
+class Provisioned(Written):
+    """What a provisioned event poller is, with `ProvisionedPollerConfig`."""
+
+    invocations_per_poller: Annotated[int, Field(ge=1)] = 10
+    """Batches that one poller can have in flight."""
+    growth_per_second: Annotated[float, Field(gt=0)] = 1000 / 60
+    """Concurrent invocations added each second while a backlog persists (AWS: 1,000 a minute)."""
+
+
 class Extensions(Written):
     """What the broker adds to a mapping. AWS has none of it; without it a mapping behaves as on AWS."""
 
@@ -98,6 +107,10 @@ class Extensions(Written):
     """Pauses the mapping while its target is down; off if absent."""
     scaling: Scaling = Scaling()
     """Numbers of AWS's scaling that AWS may change."""
+    provisioned: Provisioned = Provisioned()
+    """Numbers of AWS's provisioned mode that AWS may change."""
+    window_margin_seconds: Annotated[int, Field(ge=0, le=MAXIMUM_VISIBILITY_SECONDS)] = 30
+    """What is added to window and function timeout where these outlast the queue's visibility timeout."""
     fresh_seconds: Seconds = 1.0
     """For queues whose visibility timeout equals the function's timeout: messages received less than this many seconds
     ago start even though their visibility does not quite cover the timeout."""

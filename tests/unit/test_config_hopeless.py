@@ -80,3 +80,12 @@ def test_mappings_that_throttle_each_other_are_noticed(tmp_path, limit, shares, 
     path.write_text(f"{limited}EventSourceMappings:\n{mappings}", "utf-8")
 
     assert len(notices(load(path, {}), {})) == count
+
+
+def test_numbers_of_provisioned_pollers_without_pollers_are_refused(tmp_path):
+    text = (
+        f"EventSourceMappings: [{{FunctionName: orders, EventSourceArn: '{QUEUE}', "
+        "Broker: {Provisioned: {InvocationsPerPoller: 5}}}]\n"
+    )
+    with pytest.raises(ConfigurationError, match=r"EventSourceMappings\[0\].Broker.Provisioned"):
+        written(tmp_path, text)

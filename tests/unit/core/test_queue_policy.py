@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from broker.core.events import Fetch
 from broker.core.queue_policy import (
     BackoffPolicy,
     CircuitBreakerPolicy,
@@ -12,6 +13,7 @@ from broker.core.queue_policy import (
     queue_policy,
 )
 from broker.model.mapping import EventSourceMapping
+from tests.unit.core.talk import Talk
 
 QUEUE = "arn:aws:sqs:eu-west-1:123456789012:orders"
 
@@ -119,3 +121,19 @@ def test_extensions_are_taken_up():
     assert made.retry_backoff == BackoffPolicy(base_seconds=0.5, maximum_seconds=5.0)
     assert made.source_backoff == BackoffPolicy(base_seconds=3.0, maximum_seconds=6.0)
     assert (made.fresh_seconds, made.long_poll_seconds, made.payload_limit_bytes) == (0.25, 4, 4096)
+
+
+def test_what_a_provisioned_poller_is_can_be_set():
+    written = policy(
+        ProvisionedPollerConfig={"MinimumPollers": 2, "MaximumPollers": 4},
+        Broker={"Provisioned": {"InvocationsPerPoller": 5, "GrowthPerSecond": 2.0}},
+    ).scaling
+
+    assert (written.initial, written.maximum, written.floor, written.growth_per_second) == (10, 20, 10, 2.0)
+
+
+def test_the_margin_of_a_window_can_be_set():
+    written = policy(BatchSize=20, MaximumBatchingWindowInSeconds=30, Broker={"WindowMarginSeconds": 5})
+    talk = Talk(written)
+
+    assert talk.take(Fetch).visibility_timeout_seconds == 30 + 3 + 5
