@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from broker.model.function import Function
     from broker.model.mapping import EventSourceMapping
     from broker.model.settings import BrokerSettings, Configuration
-    from broker.model.status import MappingStatus, QueueStatistics
+    from broker.model.status import MappingStatus, QueueStatistics, StreamStatistics
 
 __all__ = [
     "Broker",
@@ -24,6 +24,7 @@ __all__ = [
     "Function",
     "MappingStatus",
     "QueueStatistics",
+    "StreamStatistics",
     "Surroundings",
 ]
 
@@ -37,6 +38,7 @@ _HOMES = {
     "Function": "broker.model.function",
     "MappingStatus": "broker.model.status",
     "QueueStatistics": "broker.model.status",
+    "StreamStatistics": "broker.model.status",
     "Surroundings": "broker.app",
 }
 

@@ -5,6 +5,7 @@ A failing handler is not an exception: executors return it as an `InvocationResu
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 
 
 class BrokerError(Exception):
@@ -56,6 +57,66 @@ class SourceError(BrokerError):
         self.code = code
         self.retryable = retryable
         self.may_have_taken_effect = may_have_taken_effect
+
+
+class ReadFault(StrEnum):
+    """Why a shard could not be read, as far as it decides what happens next."""
+
+    EXPIRED_ITERATOR = "expired iterator"
+    """The place in the shard is to be opened again."""
+    THROTTLED = "throttled"
+    """The shard's throughput is used up."""
+    TRIMMED = "trimmed"
+    """What should be read next is older than the stream keeps."""
+    SHARD_GONE = "shard gone"
+    """The stream is there and does not know the shard."""
+    STREAM_GONE = "stream gone"
+    """There is no such stream, or no such consumer of it."""
+    OTHER = "other"
+
+
+class ShardReadError(SourceError):
+    """A shard could not be read."""
+
+    def __init__(self, message: str, *, fault: ReadFault, code: str = "", retryable: bool = True) -> None:
+        super().__init__(message, code=code, retryable=retryable)
+        self.fault = fault
+
+
+class StoreError(BrokerError):
+    """The state store did not do what it was asked; whether a write took effect may be unknown."""
+
+    retryable = True
+
+    def __init__(self, message: str, *, code: str = "", retryable: bool = True) -> None:
+        super().__init__(message)
+        self.code = code
+        self.retryable = retryable
+
+
+class RowConflict(StoreError):  # noqa: N818 - what has happened
+    """Somebody else has written the row meanwhile: nothing was written."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, retryable=False)
+
+
+class LeaseLost(StoreError):  # noqa: N818 - the field's word
+    """The lease is somebody else's by now: whatever was to be done under it must not happen."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, retryable=False)
+
+
+class DestinationError(BrokerError):
+    """An on-failure destination did not take a record."""
+
+    def __init__(self, message: str, *, code: str = "", retryable: bool = True, too_large: bool = False) -> None:
+        """`too_large` where the destination can never take this very record."""
+        super().__init__(message)
+        self.code = code
+        self.retryable = retryable
+        self.too_large = too_large
 
 
 class ExecutorError(BrokerError):

@@ -1,11 +1,14 @@
 """What the broker asks of the world. Adapters implement these without inheriting; ports take no time-outs."""
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
+from broker.model.discard import DiscardedBatch
 from broker.model.invocation import Invocation, InvocationResult
+from broker.model.lease import Row
 from broker.model.observation import Observation
 from broker.model.record import Failure, QueueAttributes, Record
+from broker.model.stream import Page, Position, Shard, StreamDescription
 
 
 class Clock(Protocol):
@@ -41,6 +44,86 @@ class QueueSource(Protocol):
         self, records: Sequence[Record], *, visibility_timeout_seconds: int
     ) -> Mapping[str, Failure]:
         """Changes 1-10 records in one call; returns those that failed, by identifier. Raises `SourceError`."""
+        ...
+
+
+class ShardReader(Protocol):
+    """Reads one shard, from one place to the next. Each method is one attempt."""
+
+    async def read(self, position: Position | None, *, maximum_count: int) -> Page:
+        """The next page: from `position`, or where it is None from where the page before ended.
+
+        Returns at most 1,000 records and may ask the service for up to `maximum_count` (1-10,000). The first call
+        needs a position, and so does one after `ShardReadError`. A reader that is pushed to (enhanced fan-out) waits
+        for what comes, and returns a page without records from time to time.
+
+        Raises:
+            ShardReadError: `fault` says what to do.
+        """
+        ...
+
+    async def aclose(self) -> None:
+        """Ends a subscription; nothing may be read afterwards."""
+        ...
+
+
+class StreamSource(Protocol):
+    """A stream with the contract of Kinesis or DynamoDB Streams."""
+
+    async def describe(self) -> StreamDescription:
+        """What the stream is. Raises `ShardReadError`."""
+        ...
+
+    async def list_shards(self) -> tuple[Shard, ...]:
+        """All shards that the stream still has, closed ones too: every page of the listing. Raises `ShardReadError`."""
+        ...
+
+    def reader(self, shard_id: str) -> ShardReader:
+        """A reader of one shard; nothing is asked yet."""
+        ...
+
+
+class Destination(Protocol):
+    """Takes the records of batches that were given up."""
+
+    async def send(self, discarded: DiscardedBatch, *, shard_id: str, request_id: str, now: float) -> None:
+        """Delivers one failure record, in one attempt. `now` is its time stamp. Raises `DestinationError`."""
+        ...
+
+
+class StateStore(Protocol):
+    """Rows in partitions, each of them written by compare-and-set. Every read sees every write that has returned.
+
+    One attempt each: nothing is repeated behind the caller's back.
+    """
+
+    async def read(self, partition: str) -> Mapping[str, Row]:
+        """All rows of a partition, by key. Raises `StoreError`."""
+        ...
+
+    async def get(self, partition: str, key: str) -> Row | None:
+        """One row; None where there is none. Raises `StoreError`."""
+        ...
+
+    async def write(self, partition: str, key: str, value: Mapping[str, Any], *, version: int, nonce: str) -> None:
+        """Makes `value` the row's, whose version is still `version` (0: there is no row) and becomes one more.
+
+        `nonce` is new for each change and the same where a change is repeated because its answer was lost: a repetition
+        of what took effect succeeds.
+
+        Raises:
+            RowConflict: the row has another version; nothing was written.
+            StoreError: it did not work, or no answer came.
+        """
+        ...
+
+    async def delete(self, partition: str, key: str, *, version: int) -> None:
+        """Removes a row whose version is still `version`; one that is gone already is fine.
+
+        Raises:
+            RowConflict: the row has another version.
+            StoreError: it did not work, or no answer came.
+        """
         ...
 
 

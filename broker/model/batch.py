@@ -17,6 +17,12 @@ class BatchTrigger(StrEnum):
     """`MaximumBatchingWindowInSeconds` had passed."""
     BYTES = "bytes"
     """The next record would have made the event exceed 6 MB."""
+    SHARD_END = "shard_end"
+    """The shard is closed: what is there is the rest."""
+    TUMBLING_WINDOW = "tumbling_window"
+    """The next record belongs to a later tumbling window, or the window is over."""
+    RETRY = "retry"
+    """A part of a batch that failed."""
     DRAIN = "drain"
     """The mapping is stopping: what is there goes at once."""
 
@@ -33,6 +39,10 @@ class Reason(StrEnum):
     TIMED_OUT = "timed_out"
     THROTTLED = "throttled"
     UNAVAILABLE = "unavailable"
+    TOO_LARGE = "too_large"
+    """A single stream record whose event exceeds 6 MB: the handler never sees it."""
+    MISSING_STATE = "missing_state"
+    """The response of a tumbling window's invocation holds no `state`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -32,6 +32,8 @@ class Invocation:
     """`MemorySize` of the function."""
     timeout_seconds: float = 3.0
     """`Timeout` of the function: the handler's own limit, not a scope around the call."""
+    fencing_token: int | None = None
+    """The lease's epoch, for a shard's batches: it grows with each change of owner; None for a queue's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

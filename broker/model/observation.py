@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 
 from broker.model.batch import BatchTrigger, Reason
+from broker.model.discard import Condition
+from broker.model.stream import Position
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -15,6 +17,10 @@ class PageReceived:
     """Of these, records that no filter pattern matched."""
     known_count: int = 0
     """Of these, records that this process had already: in hand, or handled before and not yet deleted."""
+    shard: str = ""
+    """The shard's id; empty for a queue, here and below."""
+    behind_ms: int | None = None
+    """How far behind the shard's tip the page ended; None where that is not known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +34,8 @@ class BatchInvoked:
     """Records in it."""
     size_bytes: int
     trigger: BatchTrigger
+    shard: str = ""
+    lane: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +55,10 @@ class BatchSettled:
     """The error's type and message, where there is one."""
     location: str = ""
     """File and line of the handler where the error was raised, where it is known."""
+    shard: str = ""
+    lane: int = 0
+    bisected_into: tuple[int, ...] = ()
+    """The batches that it was split into, where it was: their numbers."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +70,8 @@ class InvocationDeferred:
     reason: Reason
     delay_seconds: float
     detail: str
+    shard: str = ""
+    lane: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +80,8 @@ class InvocationStuck:
 
     batch: int
     groups: tuple[str, ...]
+    shard: str = ""
+    lane: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +91,7 @@ class InvocationReturned:
     batch: int
     overdue_seconds: float
     """How long after its time limit."""
+    shard: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,11 +152,14 @@ class SourceProblem:
 
     problem: str
     delay_seconds: float
+    shard: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceRecovered:
-    """The queue can be read again."""
+    """The queue, or the shard, can be read again."""
+
+    shard: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -180,6 +200,131 @@ class MappingFailed:
     """What was raised, with its traceback."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShardStarted:
+    """This broker began to read a shard."""
+
+    shard: str
+    position: Position
+    epoch: int
+    """The lease's fencing token."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShardStopped:
+    """This broker no longer reads a shard."""
+
+    shard: str
+    why: str
+    """`finished`, `handed over`, `lease lost`, `drain`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordsDiscarded:
+    """Records were given up, and what became of that is certain."""
+
+    shard: str
+    batch: int
+    count: int
+    condition: Condition
+    first: str
+    last: str
+    invoke_count: int
+    delivered: bool
+    """Whether an on-failure destination has their record; False where there is none, or where it did not take it."""
+    detail: str = ""
+    """Why the destination did not take it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DestinationProblem:
+    """An on-failure destination did not take a record; it is tried again."""
+
+    shard: str
+    problem: str
+    delay_seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckpointProblem:
+    """A checkpoint could not be written; it is tried again."""
+
+    shard: str
+    problem: str
+    delay_seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordsLost:
+    """Records left the stream before they were read, as far as can be told."""
+
+    shard: str
+    after: str
+    """The last that is known to be settled: a sequence number, or the place where reading was to begin."""
+    before: str
+    """The sequence number of the first record that could be read; empty where there is none."""
+    is_certain: bool
+    """False where the checkpoint is only older than the stream keeps records."""
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WindowClosed:
+    """A tumbling window has had its final invocation, or was given up."""
+
+    shard: str
+    start: int
+    end: int
+    is_terminated_early: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeaseTaken:
+    """This broker has taken a lease."""
+
+    key: str
+    epoch: int
+    from_worker: str
+    """Whose it was; empty where it was nobody's."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeaseReleased:
+    """This broker has given a lease back, or to the worker that asked for it."""
+
+    key: str
+    to_worker: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeaseWasLost:
+    """A lease is somebody else's: its work is cancelled, its checkpoint is not written."""
+
+    key: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreProblem:
+    """The state store does not answer; leases are kept as long as they are certain."""
+
+    problem: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreRecovered:
+    """The state store answers again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventLoopBlocked:
+    """Something keeps the broker's event loop from running: a handler that should be a plain function, say."""
+
+    seconds: float
+    location: str
+    """File and line of what runs."""
+
+
 Observation = (
     PageReceived
     | BatchInvoked
@@ -200,4 +345,17 @@ Observation = (
     | CircuitClosed
     | MappingStateChanged
     | MappingFailed
+    | ShardStarted
+    | ShardStopped
+    | RecordsDiscarded
+    | DestinationProblem
+    | CheckpointProblem
+    | RecordsLost
+    | WindowClosed
+    | LeaseTaken
+    | LeaseReleased
+    | LeaseWasLost
+    | StoreProblem
+    | StoreRecovered
+    | EventLoopBlocked
 )

@@ -13,6 +13,7 @@ from broker import (
     Function,
     MappingStatus,
     QueueStatistics,
+    StreamStatistics,
     Surroundings,
 )
 from broker.config import load, parse_function, parse_mapping
@@ -83,7 +84,7 @@ async def what_a_broker_shows(broker: Broker) -> bool:
         assert_type(running, Broker)
         for status in running.statuses():
             assert_type(status, MappingStatus)
-            assert_type(status.statistics, QueueStatistics)
+            assert_type(status.statistics, QueueStatistics | StreamStatistics)
         running.drain()
     return await broker.run()
 

@@ -1,0 +1,1 @@
+"""Where batches go that were given up."""
