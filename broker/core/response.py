@@ -15,7 +15,7 @@ takes them alike, that other scalars fail, and that `{}` as an entry fails is in
 """
 
 from collections.abc import Container, Iterable, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from broker.model.payload import Payload
 from broker.model.record import Record
@@ -44,7 +44,16 @@ def _reported(entries: Any, identifiers: Container[str]) -> frozenset[str] | Non
     return frozenset(reported) if known else None
 
 
-def identifiers_of(records: Iterable[Record]) -> frozenset[str]:
+class Identified(Protocol):
+    """A record of any source."""
+
+    @property
+    def identifier(self) -> str:
+        """What responses name it by."""
+        ...
+
+
+def identifiers_of(records: Iterable[Identified]) -> frozenset[str]:
     """What responses and failures name the records by."""
     return frozenset([record.identifier for record in records])
 
