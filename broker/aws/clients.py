@@ -54,7 +54,7 @@ class Clients:
         self._session = session or _new_session()
         self._stack = AsyncExitStack()
         self._opening = anyio.Lock()
-        self._clients: dict[tuple[str, str], Any] = {}
+        self._clients: dict[tuple[str, str, int], Any] = {}
         self._endpoints: dict[tuple[str, str], JsonEndpoint] = {}
         self._http: aiohttp.ClientSession | None = None
 
@@ -74,14 +74,18 @@ class Clients:
             region: str | None = self._session.get_config_variable("region")
             return region
 
-    async def client(self, service: str, region: str) -> Any:
-        """Botocore's client of `service` (its name there: `sqs`) in `region`. Raises `SourceError`."""
-        if client := self._clients.get((service, region)):
+    async def client(self, service: str, region: str, *, attempts: int | None = None) -> Any:
+        """Botocore's client of `service` (its name there: `sqs`) in `region`. Raises `SourceError`.
+
+        `attempts` is how often it tries, the first time included, where that differs from the settings.
+        """
+        key = (service, region, attempts or self._settings.attempts)
+        if client := self._clients.get(key):
             return client
         async with self._opening:
-            if (service, region) not in self._clients:
-                self._clients[service, region] = await self._open_client(service, region)
-        return self._clients[service, region]
+            if key not in self._clients:
+                self._clients[key] = await self._open_client(*key)
+        return self._clients[key]
 
     async def json_endpoint(self, service: str, region: str) -> JsonEndpoint:
         """Signed calls to `service`, which must speak AWS JSON, in `region`. Raises `SourceError`."""
@@ -105,24 +109,24 @@ class Clients:
                 return None
         return None
 
-    async def _open_client(self, service: str, region: str) -> Any:
+    async def _open_client(self, service: str, region: str, attempts: int) -> Any:
         call = Call(operation=f"Opening a client of {service}")
         async with AsyncExitStack() as opening:
             with translated(call):
                 client = await opening.enter_async_context(
-                    self._session.create_client(service, region_name=region, config=self._config())
+                    self._session.create_client(service, region_name=region, config=self._config(attempts))
                 )
             await self._credentials(call)  # a client that was made without credentials never gets any: it is not kept
             self._stack.push_async_callback(opening.pop_all().aclose)
         return client
 
-    def _config(self) -> AioConfig:
+    def _config(self, attempts: int) -> AioConfig:
         settings = self._settings
         return AioConfig(
             connect_timeout=settings.connect_seconds,
             read_timeout=settings.answer_seconds,
             max_pool_connections=settings.connections,
-            retries={"mode": "standard", "total_max_attempts": settings.attempts},
+            retries={"mode": "standard", "total_max_attempts": attempts},
             warm_up_loader_caches=True,
         )
 

@@ -7,6 +7,7 @@ import pytest
 
 from broker.aws import clients as clients_module
 from broker.aws.clients import Clients, ClientSettings
+from broker.aws.faults import Call, translated
 from broker.errors import SourceError
 from tests.integration.aws.raw_server import Bad, RawServer, answer
 
@@ -61,6 +62,24 @@ async def test_endpoints_are_those_of_the_region(clients: Clients, region: str, 
 async def test_endpoints_of_the_environment_win(clients: Clients, environment, variable: str) -> None:
     environment.setenv(variable, "http://127.0.0.1:4566")
     assert (await clients.json_endpoint("sqs", "eu-west-1")).api.endpoint_url == "http://127.0.0.1:4566"
+
+
+@pytest.mark.parametrize("variable", ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_DYNAMODB_STREAMS"])
+async def test_streams_of_dynamodb_are_signed_for_as_dynamodb(clients: Clients, environment, variable: str) -> None:
+    environment.setenv(variable, "http://127.0.0.1:8000")
+    api = (await clients.json_endpoint("dynamodbstreams", "eu-west-1")).api
+    assert (api.endpoint_url, api.service, api.query_compatible) == ("http://127.0.0.1:8000", "dynamodb", False)
+    assert (api.target_prefix, api.json_version) == ("DynamoDBStreams_20120810", "1.0")
+
+
+async def test_a_client_tries_once_where_that_is_asked_for(server: RawServer, environment) -> None:
+    server.reply = answer(b"", status=500)
+    async with Clients() as clients:
+        client = await clients.client("sns", "eu-west-1", attempts=1)
+        assert await clients.client("sns", "eu-west-1") is not client
+        with pytest.raises(SourceError), translated(Call(operation="Publish")):
+            await client.publish(TopicArn="arn:aws:sns:eu-west-1:123456789012:failures", Message="{}")
+    assert len(server.requests) == 1
 
 
 async def test_without_credentials_the_fault_says_where_they_are_looked_for(bare_environment) -> None:
