@@ -1,0 +1,78 @@
+"""From the setting `StateStore` to a store that is open."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+from typing import Protocol
+
+from broker.aws.clients import Clients
+from broker.errors import ConfigurationError
+from broker.ports import StateStore
+from broker.stores.dynamodb import DynamoDbStateStore
+from broker.stores.memory import MemoryStateStore
+from broker.stores.sqlite import SqliteStateStore
+
+FILE_NAME = "state.sqlite"
+"""The file in the data folder, where the setting names none."""
+
+
+class OpenStateStore(StateStore, Protocol):
+    """A store that knows where it is."""
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether other processes can see it: whether there may be other workers than those of this process."""
+        ...
+
+    def reopened(self) -> "AbstractAsyncContextManager[OpenStateStore]":
+        """The same rows by a connection of its own, for another event loop (of another thread, say).
+
+        Raises `StoreError` on entering.
+        """
+        ...
+
+
+@asynccontextmanager
+async def open_store(
+    setting: str,
+    *,
+    data_folder: Path,
+    region: str | None = None,
+    open_clients: Callable[[], Clients] = Clients,
+) -> AsyncIterator[OpenStateStore]:
+    """Opens what `Broker.StateStore` names: `memory:`, `sqlite:[PATH]` or `dynamodb:TABLE_PREFIX`.
+
+    A relative path is one of the working directory; without a path the file is in `data_folder`. `region` is the
+    table's; without it that of the AWS configuration. `open_clients` makes the clients that the store keeps to itself.
+
+    Raises:
+        ConfigurationError: the setting is wrong.
+        StoreError: the store cannot be used.
+    """
+    kind, _, place = setting.partition(":")
+    if kind == "memory" and not place:
+        yield MemoryStateStore()
+    elif kind == "sqlite":
+        async with SqliteStateStore(Path(place) if place else data_folder / FILE_NAME) as store:
+            yield store
+    elif kind == "dynamodb":
+        async with _open_table(place, region, open_clients) as table:
+            yield table
+    else:
+        raise ConfigurationError(f"StateStore: {setting!r} is none of memory:, sqlite:[PATH] and dynamodb:TABLE_PREFIX")
+
+
+@asynccontextmanager
+async def _open_table(
+    prefix: str, region: str | None, open_clients: Callable[[], Clients]
+) -> AsyncIterator[DynamoDbStateStore]:
+    async with open_clients() as clients:
+        place = region or clients.region
+        if not place:
+            raise ConfigurationError(
+                f"StateStore: dynamodb:{prefix} needs a region: set Broker.Region, or AWS_REGION in the environment"
+            )
+        async with DynamoDbStateStore(
+            table_prefix=prefix, clients=clients, region=place, open_clients=open_clients
+        ) as store:
+            yield store
