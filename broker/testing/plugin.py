@@ -1,4 +1,4 @@
-"""Fixtures for pytest: `virtual_clock`, `make_queue` and `virtual_backend`.
+"""Fixtures for pytest: `virtual_clock`, `make_queue`, `make_stream` and `virtual_backend`.
 
 The plugin is loaded by every pytest run on a machine that has the broker. It has no autouse fixture, changes no option
 and imports neither the fakes nor trio before a test asks for them.
@@ -22,7 +22,7 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from broker.testing import InMemoryQueue, VirtualClock
+    from broker.testing import InMemoryQueue, InMemoryStream, VirtualClock
 
 
 _BACKENDS = ["asyncio", "trio"] if find_spec("trio") else ["asyncio"]
@@ -51,5 +51,16 @@ def make_queue(virtual_clock: "VirtualClock") -> "Callable[..., InMemoryQueue]":
 
     def make(name: str = "orders", **settings: Any) -> "InMemoryQueue":
         return InMemoryQueue(name, **{"clock": virtual_clock, **settings})
+
+    return make
+
+
+@pytest.fixture
+def make_stream(virtual_clock: "VirtualClock") -> "Callable[..., InMemoryStream]":
+    """Makes streams on the test's clock: `make_stream("orders", shard_count=4)` takes what `InMemoryStream` takes."""
+    from broker.testing import InMemoryStream  # noqa: PLC0415 - see the module's docstring
+
+    def make(name: str = "orders", **settings: Any) -> "InMemoryStream":
+        return InMemoryStream(name, **{"clock": virtual_clock, **settings})
 
     return make

@@ -4,10 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-import anyio
-
 from broker.errors import SourceError
 from broker.model.record import Failure
+from broker.testing.faults import Fault, Signal, Slowness
 
 Operation = Literal["describe", "receive", "delete", "change_visibility"]
 """The calls of a `QueueSource`."""
@@ -18,65 +17,19 @@ _WITH_EFFECT: tuple[Operation, ...] = ("receive", "delete", "change_visibility")
 
 
 @dataclass(slots=True, kw_only=True)
-class _Fault:
-    """Something that waits for the next calls."""
-
-    operations: tuple[Operation, ...]
-    calls: int
-    """How many calls it still strikes."""
-
-    def strikes(self, operation: Operation) -> bool:
-        """Whether it strikes this call; if so it is used up by one."""
-        if operation not in self.operations or self.calls <= 0:
-            return False
-        self.calls -= 1
-        return True
-
-
-@dataclass(slots=True, kw_only=True)
-class _EntryFault(_Fault):
+class _EntryFault(Fault):
     """Single entries of a call that fail."""
 
     message_ids: frozenset[str]
     failure: Failure
 
 
-@dataclass(slots=True, kw_only=True)
-class _Slowness(_Fault):
-    """Time that a call takes."""
-
-    request_seconds: float
-    reply_seconds: float
-
-
 @dataclass(slots=True)
 class _Faults:
-    throttles: list[_Fault] = field(default_factory=list)
-    lost_replies: list[_Fault] = field(default_factory=list)
+    throttles: list[Fault] = field(default_factory=list)
+    lost_replies: list[Fault] = field(default_factory=list)
     entries: list[_EntryFault] = field(default_factory=list)
-    slow: list[_Slowness] = field(default_factory=list)
-
-
-class Signal:
-    """Wakes those who wait for a change, in the order of their coming. Used in the event loop's thread only."""
-
-    def __init__(self) -> None:
-        self._waiting: dict[anyio.Event, None] = {}
-
-    def notify(self) -> None:
-        """Something changed."""
-        for changed in self._waiting:
-            changed.set()
-
-    async def wait(self, seconds: float) -> None:
-        """Returns at the next change, or after `seconds`."""
-        changed = anyio.Event()
-        self._waiting[changed] = None
-        try:
-            with anyio.move_on_after(seconds):
-                await changed.wait()
-        finally:
-            del self._waiting[changed]
+    slow: list[Slowness] = field(default_factory=list)
 
 
 class QueueFaults:
@@ -92,14 +45,14 @@ class QueueFaults:
 
     def throttle(self, *operations: Operation, calls: int = 1) -> None:
         """The next calls are refused without effect: `SourceError` with the code `RequestThrottled`."""
-        self._faults.throttles.append(_Fault(operations=operations or _EVERY, calls=calls))
+        self._faults.throttles.append(Fault(operations=operations or _EVERY, calls=calls))
 
     def lose_reply(self, *operations: Operation, calls: int = 1) -> None:
         """The next calls take effect, but the caller gets a `SourceError` without code.
 
         A receive that brings nothing is spared: to lose it would show nothing.
         """
-        self._faults.lost_replies.append(_Fault(operations=operations or _WITH_EFFECT, calls=calls))
+        self._faults.lost_replies.append(Fault(operations=operations or _WITH_EFFECT, calls=calls))
 
     def fail_deletes(self, *message_ids: str, calls: int = 1, code: str = "InternalError", final: bool = False) -> None:
         """In the next deletes these entries (all, where none is named) fail without effect; the others are deleted.
@@ -131,7 +84,7 @@ class QueueFaults:
     ) -> None:
         """The next calls take effect `request_seconds` after they were made and are answered `reply_seconds` later."""
         self._faults.slow.append(
-            _Slowness(
+            Slowness(
                 operations=operations or _EVERY,
                 calls=calls,
                 request_seconds=request_seconds,
@@ -182,9 +135,3 @@ class QueueFaults:
             if struck and fault.strikes(operation):
                 failures |= dict.fromkeys(struck, fault.failure)
         return failures
-
-
-async def pause(seconds: float) -> None:
-    """Sleeps where there is something to wait for."""
-    if seconds > 0:
-        await anyio.sleep(seconds)

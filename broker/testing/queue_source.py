@@ -5,7 +5,8 @@ from typing import Protocol
 
 from broker.model.record import Failure, QueueAttributes, Record
 from broker.sources.sqs_record import queue_record
-from broker.testing.queue_faults import Operation, pause
+from broker.testing.faults import pause
+from broker.testing.queue_faults import Operation
 from broker.testing.queue_receipts import refusal
 from broker.testing.queues import InMemoryQueue
 
