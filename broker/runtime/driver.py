@@ -2,26 +2,64 @@
 
 Whoever performs an action hears its answer on the spot and goes on with the first thing that follows from it; the rest
 gets tasks of its own, and so does every invocation: what a handler sets in its context stays there. So a poller is one
-task from receive to receive, a batch is one from its handler to its delete, and nothing waits in between. `handle`
+task from receive to receive, a batch is one from its handler to its settlement, and nothing waits in between. `handle`
 never awaits, so the consumer hears one event at a time.
 """
 
+from collections.abc import Sequence
 from math import inf
+from typing import Generic, Protocol, TypeVar
 
 from anyio import Event, create_task_group, move_on_after
 from anyio.abc import TaskGroup
 
-from broker.core.events import Finished, Invoke, QueueEvent, Returned, Stopping, Tell, Woke
-from broker.core.queue_consumer import QueueConsumer
+from broker.core.events import Finished, Invoke, Returned, Stopping, Tell, Woke
+from broker.core.stream_events import InvokeStream
 from broker.model.invocation import TimedOut
 from broker.ports import Clock
-from broker.runtime.performer import Performed, QueuePerformer
+
+EventT = TypeVar("EventT")
+ActionT = TypeVar("ActionT")
+Common = Woke | Stopping | Returned
+"""What every consumer hears."""
 
 
-class Driver:
+class Consumer(Protocol[EventT, ActionT]):
+    """Decides: `QueueConsumer`, `ShardConsumer`."""
+
+    def handle(self, event: EventT | Common, now: float) -> Sequence[ActionT | Tell]:
+        """Hears one event and says what to do."""
+        ...
+
+    @property
+    def deadline(self) -> float | None:
+        """When it wants to be woken."""
+        ...
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing is left to do; what is outstanding then may be cancelled."""
+        ...
+
+
+class Performer(Protocol[EventT, ActionT]):
+    """Does: `QueuePerformer`, `ShardPerformer`."""
+
+    def tell(self, action: Tell) -> None:
+        """Says to the observers what happened."""
+        ...
+
+    async def perform(self, action: ActionT) -> EventT:
+        """Performs one action and returns its answer."""
+        ...
+
+
+class Driver(Generic[EventT, ActionT]):
     """Runs a consumer until it has finished."""
 
-    def __init__(self, *, consumer: QueueConsumer, performer: QueuePerformer, clock: Clock) -> None:
+    def __init__(
+        self, *, consumer: Consumer[EventT, ActionT], performer: Performer[EventT, ActionT], clock: Clock
+    ) -> None:
         self._consumer = consumer
         self._performer = performer
         self._clock = clock
@@ -33,8 +71,12 @@ class Driver:
     def stop(self, deadline_at: float) -> None:
         """Begins to drain; what is not done at `deadline_at` is for the caller to cancel. Nothing once it has ended."""
         self._stopping = Stopping(deadline_at=deadline_at)
+        self.hear(self._stopping)
+
+    def hear(self, event: EventT | Common) -> None:
+        """Tells the consumer what happened elsewhere. Nothing before it runs, and once it has ended."""
         if self._tasks is not None:
-            self._begin(self._hear(self._stopping, self._tasks), self._tasks)
+            self._begin(self._hear(event, self._tasks), self._tasks)
 
     async def run(self) -> None:
         """Performs and hears until the consumer has finished."""
@@ -45,6 +87,7 @@ class Driver:
                 while not self._consumer.finished:
                     if not await self._is_woken():
                         self._begin(self._hear(Woke(), tasks), tasks)
+                tasks.cancel_scope.cancel()
         finally:
             self._tasks = None
 
@@ -57,23 +100,23 @@ class Driver:
             await self._wake.wait()
         return self._wake.is_set()
 
-    def _begin(self, action: Performed | None, tasks: TaskGroup) -> None:
+    def _begin(self, action: ActionT | None, tasks: TaskGroup) -> None:
         if action is not None:
             tasks.start_soon(self._perform, action, tasks)
 
-    async def _perform(self, action: Performed, tasks: TaskGroup) -> None:
+    async def _perform(self, action: ActionT, tasks: TaskGroup) -> None:
         """Performs an action, and then the first of each that follows."""
-        following: Performed | None = action
+        following: ActionT | None = action
         while following is not None:
             following = self._hear(await self._performer.perform(following), tasks)
 
-    def _hear(self, event: QueueEvent, tasks: TaskGroup) -> Performed | None:
+    def _hear(self, event: EventT | Common, tasks: TaskGroup) -> ActionT | None:
         """Lets the consumer decide; begins everything but one action, which is returned."""
-        first: Performed | None = None
+        first: ActionT | None = None
         for action in self._consumer.handle(event, self._clock.now()):
             if isinstance(action, Tell):
                 self._performer.tell(action)
-            elif first is None and not isinstance(action, Invoke):
+            elif first is None and not isinstance(action, Invoke | InvokeStream):
                 first = action
             else:
                 tasks.start_soon(self._perform, action, tasks)

@@ -22,7 +22,7 @@ BOUNDARIES = {
     "broker/cli/main.py": "the command: every error becomes a message and an exit code",
     "broker/executors/loading.py": "the import of a callable runs the user's code",
     "broker/executors/user_code.py": "the handler is the user's code, and so are the methods of what it returns",
-    "broker/runtime/supervisor.py": "a bug in one mapping must not end the others",
+    "broker/runtime/queue_run.py": "a bug in one mapping must not end the others",
 }
 """The only modules that catch everything, and why."""
 

@@ -6,6 +6,7 @@ import pytest
 from broker.core.queue_policy import QueuePolicy
 from broker.errors import ExecutorError
 from broker.model.invocation import Invocation
+from broker.runtime.queue_run import QueueRun
 from broker.runtime.supervisor import Supervisor
 from tests.unit.runtime.test_driver import until
 from tests.unit.runtime.world import ScriptedExecutor, make_plan
@@ -30,7 +31,8 @@ async def test_a_drain_does_not_drive_a_mapping_that_has_ended_with_messages_in_
         make_plan(broken, ScriptedExecutor(fail), policy=windowed),
         make_plan(healthy, ScriptedExecutor(work), policy=QueuePolicy(function_timeout_seconds=10)),
     ]
-    supervisor = Supervisor(plans, clock=broken.clock, chance=lambda: 0.9)
+    runs = [QueueRun(plan, clock=broken.clock, chance=lambda: 0.9, raise_bugs=False) for plan in plans]
+    supervisor = Supervisor(runs, clock=broken.clock)
     for _ in range(3):
         broken.send("two fill a batch, the third waits for its window")
     async with anyio.create_task_group() as tasks:

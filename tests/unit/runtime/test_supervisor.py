@@ -7,6 +7,7 @@ from broker.core.lifecycle import MappingState
 from broker.errors import ExecutorError
 from broker.model import observation as seen
 from broker.model.invocation import Invocation
+from broker.runtime.queue_run import QueueRun
 from broker.runtime.supervisor import SETTLEMENT_GRACE_SECONDS, Supervisor
 from tests.unit.runtime.test_driver import until
 from tests.unit.runtime.world import ScriptedExecutor, make_plan, succeed
@@ -15,7 +16,9 @@ pytestmark = pytest.mark.anyio
 
 
 def supervise(queue, *plans, **options) -> Supervisor:
-    return Supervisor(plans, clock=queue.clock, chance=lambda: 0.5, **options)
+    options = {"raise_bugs": False, **options}
+    runs = [QueueRun(plan, clock=queue.clock, chance=lambda: 0.5, **options) for plan in plans]
+    return Supervisor(runs, clock=queue.clock)
 
 
 async def test_a_disabled_mapping_never_fires(make_queue):

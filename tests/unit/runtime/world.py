@@ -10,7 +10,7 @@ from broker.model.observation import Observation
 from broker.model.payload import Payload
 from broker.ports import QueueSource
 from broker.runtime.performer import QueuePerformer, Target
-from broker.runtime.supervisor import MappingPlan
+from broker.runtime.queue_run import QueuePlan
 from broker.testing import InMemoryQueue, InMemoryQueueSource
 
 Handle = Callable[[Invocation], Awaitable[InvocationResult | None]]
@@ -48,7 +48,7 @@ def make_plan(
     enabled: bool = True,
     seen: list[Observation] | None = None,
     settlement_seconds: float = 30.0,
-) -> MappingPlan:
+) -> QueuePlan:
     """One mapping of `queue` to `executor`."""
     policy = policy or QueuePolicy(fifo=queue.fifo, long_poll_seconds=2)
     used = source or InMemoryQueueSource(queue)
@@ -68,7 +68,7 @@ def make_plan(
         fifo=queue.fifo,
         settlement_seconds=settlement_seconds,
     )
-    return MappingPlan(
+    return QueuePlan(
         uuid="11111111-1111-4111-8111-111111111111",
         function_name="orders",
         event_source_arn=queue.arn,

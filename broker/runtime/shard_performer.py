@@ -1,0 +1,163 @@
+"""Performs what a shard's consumer decided, and reports how it ended."""
+
+from collections.abc import Callable
+from math import inf
+from typing import assert_never
+from uuid import UUID
+
+from anyio import CancelScope, current_time
+
+from broker.core.events import Finished, Tell
+from broker.core.stream_events import (
+    CheckpointFailed,
+    CheckpointSaved,
+    Discard,
+    Discarded,
+    InvokeStream,
+    NotStarted,
+    PageRead,
+    Read,
+    ReadFailed,
+    SaveCheckpoint,
+    ShardEvent,
+)
+from broker.errors import DestinationError, LeaseLost, ShardReadError, StoreError
+from broker.model.invocation import Invocation
+from broker.model.observation import Observation
+from broker.ports import Clock, Destination, Executor, ShardReader
+from broker.runtime.performer import Target
+from broker.runtime.positions import Positions
+
+_ID_PREFIX = 24
+"""Characters of a UUID before its last 12 digits, which count."""
+Performed = Read | InvokeStream | SaveCheckpoint | Discard
+"""The actions that have an answer."""
+
+
+class ShardPerformer:
+    """One shard's hands: its reader, its executor, its row in the store, its destination, its observers."""
+
+    def __init__(
+        self,
+        *,
+        shard_id: str,
+        reader: ShardReader,
+        positions: Positions,
+        executor: Executor,
+        destination: Destination | None,
+        target: Target,
+        run_id: UUID,
+        clock: Clock,
+        chance: Callable[[], float],
+        observe: Callable[[Observation], None],
+        settlement_seconds: float = 30.0,
+    ) -> None:
+        """`run_id` makes the request ids of this run unique; `chance` draws jitter from [0, 1)."""
+        self._shard_id = shard_id
+        self._reader = reader
+        self._positions = positions
+        self._executor = executor
+        self._destination = destination
+        self._target = target
+        self._request_ids = str(run_id)[:_ID_PREFIX]
+        self._clock = clock
+        self._chance = chance
+        self._observe = observe
+        self._settlement_seconds = settlement_seconds
+        self._settlements_end_at = inf
+        self._settling: set[CancelScope] = set()
+
+    def tell(self, action: Tell) -> None:
+        """Says to the observers what happened."""
+        self._observe(action.observation)
+
+    async def perform(self, action: Performed) -> ShardEvent:
+        """Performs one action and returns its answer.
+
+        Raises:
+            LeaseLost: the shard is somebody else's by now.
+            ExecutorError: the executor is broken.
+        """
+        match action:
+            case Read():
+                return await self._read(action)
+            case InvokeStream():
+                return await self._invoke(action)
+            case SaveCheckpoint():
+                return await self._save(action)
+            case Discard():
+                return await self._discard(action)
+            case _:
+                assert_never(action)
+
+    async def _read(self, read: Read) -> ShardEvent:
+        try:
+            page = await self._reader.read(read.position, maximum_count=read.maximum_count)
+        except ShardReadError as error:
+            return ReadFailed(number=read.number, fault=error.fault, problem=str(error), chance=self._chance())
+        return PageRead(number=read.number, page=page)
+
+    async def _invoke(self, invoke: InvokeStream) -> ShardEvent:
+        number, target = invoke.batch.number, self._target
+        if self._clock.now() >= invoke.start_before:
+            return NotStarted(number=number)
+        invocation = Invocation(
+            request_id=self._request_id(number),
+            payload=invoke.payload,
+            function_name=target.function_name,
+            function_arn=target.function_arn,
+            function_version=target.function_version,
+            memory_limit_in_mb=target.memory_limit_in_mb,
+            timeout_seconds=target.timeout_seconds,
+            fencing_token=self._positions.epoch,
+        )
+        result = await self._executor.invoke(invocation)
+        return Finished(number=number, result=result, chance=self._chance())
+
+    def _request_id(self, number: int) -> str:
+        return f"{self._request_ids}{number:012x}"
+
+    async def _save(self, save: SaveCheckpoint) -> ShardEvent:
+        problem = "the store did not answer in time"
+        with self._settlement() as scope:
+            try:
+                await self._positions.save(save.checkpoint)
+                return CheckpointSaved(number=save.number)
+            except LeaseLost:
+                raise
+            except StoreError as error:
+                problem = str(error)
+            finally:
+                self._settling.discard(scope)
+        return CheckpointFailed(number=save.number, problem=problem, chance=self._chance())
+
+    async def _discard(self, discard: Discard) -> ShardEvent:
+        discarded, problem, is_final = discard.discarded, "the destination did not answer in time", False
+        with self._settlement() as scope:
+            try:
+                if self._destination is not None:
+                    await self._destination.send(
+                        discarded,
+                        shard_id=self._shard_id,
+                        request_id=self._request_id(discarded.batch),
+                        now=self._clock.now(),
+                    )
+                return Discarded(number=discarded.number, problem=None, is_final=False, chance=self._chance())
+            except DestinationError as error:
+                problem, is_final = str(error), error.too_large
+            finally:
+                self._settling.discard(scope)
+        return Discarded(number=discarded.number, problem=problem, is_final=is_final, chance=self._chance())
+
+    def limit_settlements(self, seconds: float) -> None:
+        """From now on, no settlement lasts longer than so many seconds from now."""
+        self._settlements_end_at = min(self._settlements_end_at, current_time() + seconds)
+        for scope in self._settling:
+            scope.deadline = min(scope.deadline, self._settlements_end_at)
+
+    def _settlement(self) -> CancelScope:
+        """Around what cancellation does not interrupt but time does."""
+        ends_at = min(current_time() + self._settlement_seconds, self._settlements_end_at)
+        scope = CancelScope(deadline=ends_at, shield=True)
+        self._settling.add(scope)
+        return scope
