@@ -87,7 +87,11 @@ class Destination(Protocol):
     """Takes the records of batches that were given up."""
 
     async def send(self, discarded: DiscardedBatch, *, shard_id: str, request_id: str, now: float) -> None:
-        """Delivers one failure record, in one attempt. `now` is its time stamp. Raises `DestinationError`."""
+        """Delivers one failure record, in one attempt.
+
+        `now` is its time stamp: a repetition carries that of the first attempt, so that it is known for one. Raises
+        `DestinationError`.
+        """
         ...
 
 
