@@ -70,7 +70,7 @@ _OVER_LIMIT = _Kind(
     "Settle or release some: SQS allows about 120,000.",
     tells_text=False,
 )
-_KMS = _Kind("the key that encrypts the queue cannot be used", "Check the key's state and its policy.")
+_KMS = _Kind("the key that encrypts the source cannot be used", "Check the key's state and its policy.")
 _DELETED_RECENTLY = _Kind("the queue was deleted less than 60 seconds ago", "Wait a minute.", tells_text=False)
 _SERVER = _Kind("the service has a problem", "It should pass by itself.", tells_text=False)
 _INVALID = _Kind(

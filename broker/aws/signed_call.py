@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import aiohttp
 import orjson
 
+from broker.aws.event_stream import EventStream
 from broker.aws.faults import (
     CLOCK_SKEW,
     Call,
@@ -83,20 +84,11 @@ class JsonEndpoint:
         `resource` is the ARN that error messages name; `poll_seconds` is how long the service may wait before it
         answers. Raises `SourceError`.
         """
-        body = orjson.dumps(request)
         call = Call(operation=operation, resource=resource, endpoint=self._host)
-        credentials = await self._credentials(call)
-        signed_at = self._wall_clock() + self._skew_seconds
-        headers = self._signer.headers(operation, body, credentials, at=signed_at)
+        body = orjson.dumps(request)
+        headers = await self._headers(call, body)
         try:
-            response = await self._http.post(
-                self._url,
-                data=body,
-                headers=headers,
-                timeout=self._timeout(poll_seconds),
-                allow_redirects=False,
-                **self._via,
-            )
+            response = await self._post(body, headers, poll_seconds)
             data = await response.read()  # gives the connection back, or closes it where it fails
         except (aiohttp.ClientError, OSError) as error:
             raise transport_fault(call, error) from error
@@ -104,6 +96,41 @@ class JsonEndpoint:
         if response.status != HTTPStatus.OK:
             raise self._refused(call, response, data, sent_at)
         return Answer(_value_of(call, data), sent_at)
+
+    async def open_stream(
+        self, operation: str, request: Mapping[str, Any], *, resource: str = "", silence_seconds: float = 0.0
+    ) -> EventStream:
+        """Asks for `operation`, once, whose answer is a stream of events; whoever opens it closes it.
+
+        `silence_seconds` is how long the service may be silent between two events. Raises `SourceError`.
+        """
+        call = Call(operation=operation, resource=resource, endpoint=self._host)
+        body = orjson.dumps(request)
+        headers = await self._headers(call, body)
+        try:
+            response = await self._post(body, headers, silence_seconds)
+            refusal = b"" if response.status == HTTPStatus.OK else await response.read()
+        except (aiohttp.ClientError, OSError) as error:
+            raise transport_fault(call, error) from error
+        sent_at = self._sent_at(response.headers.get("Date"))
+        if response.status != HTTPStatus.OK:
+            raise self._refused(call, response, refusal, sent_at)
+        return EventStream(call, response, sent_at)
+
+    async def _headers(self, call: Call, body: bytes) -> dict[str, str]:
+        credentials = await self._credentials(call)
+        signed_at = self._wall_clock() + self._skew_seconds
+        return self._signer.headers(call.operation, body, credentials, at=signed_at)
+
+    async def _post(self, body: bytes, headers: dict[str, str], poll_seconds: float) -> aiohttp.ClientResponse:
+        return await self._http.post(
+            self._url,
+            data=body,
+            headers=headers,
+            timeout=self._timeout(poll_seconds),
+            allow_redirects=False,
+            **self._via,
+        )
 
     def _timeout(self, poll_seconds: float) -> aiohttp.ClientTimeout:
         timeout = self._timeouts.get(poll_seconds)
