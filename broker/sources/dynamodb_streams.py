@@ -37,6 +37,8 @@ from broker.sources.server_time import server_time
 RETENTION_SECONDS = 86_400.0
 """How long a stream keeps records, always."""
 _SERVICE = "dynamodbstreams"
+_LOCAL_REGION = "ddblocal"
+"""DynamoDB Local writes this into every ARN, and keeps tables apart by the region that requests are signed for."""
 _LARGEST_PAGE = 1_000
 """The most that `Limit` may be."""
 _SHARDS_PER_PAGE = 100
@@ -58,7 +60,7 @@ class StreamApi:
         """Makes one call; where something is not there one more, to know what. Raises `ShardReadError`."""
         try:
             if self._endpoint is None:
-                self._endpoint = await self._clients.json_endpoint(_SERVICE, self.region)
+                self._endpoint = await self._clients.json_endpoint(_SERVICE, self._signed_region())
             return await self._endpoint.call(operation, request, resource=self._resource(shard_id))
         except SourceError as error:
             fault = read_fault(error, self.call(operation, shard_id))
@@ -75,6 +77,9 @@ class StreamApi:
         """The answer was not what the operation returns."""
         call = self.call(operation, shard_id)
         return read_fault(unreadable_fault(call), call)
+
+    def _signed_region(self) -> str:
+        return (self._clients.region if self.region == _LOCAL_REGION else None) or self.region
 
     def _resource(self, shard_id: str) -> str:
         return f"{shard_id} of {self.arn}" if shard_id else self.arn

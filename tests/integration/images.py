@@ -10,3 +10,5 @@ def image(name: str, default: str) -> str:
 
 MINISTACK = image("MINISTACK", "ministackorg/ministack:1.5.33")
 FAUXQS = image("FAUXQS", "kibertoad/fauxqs:2.4.1")
+DYNAMODB_LOCAL = image("DYNAMODB_LOCAL", "amazon/dynamodb-local:latest")
+MOTO = image("MOTO", "motoserver/moto:5.2.5")

@@ -64,6 +64,8 @@ class FakeEndpoint:
 
 
 class FakeClients:
+    region: str | None = "eu-central-1"
+
     def __init__(self, endpoint: FakeEndpoint) -> None:
         self._endpoint = endpoint
         self.opened: list[tuple[str, str]] = []
@@ -140,6 +142,14 @@ async def test_the_label_tells_one_stream_of_a_table_from_the_next(source, endpo
     assert description == StreamDescription(generation=LABEL, retention_seconds=86_400.0, server_at=1000.25)
     assert endpoint.asked == [("DescribeStream", {"StreamArn": ARN, "Limit": 1})]
     assert clients.opened == [("dynamodbstreams", "eu-west-1")]
+
+
+@pytest.mark.parametrize(("configured", "signed_for"), [("eu-central-1", "eu-central-1"), (None, "ddblocal")])
+async def test_dynamodb_local_is_asked_in_the_region_of_the_environment(clients, configured, signed_for) -> None:
+    clients.region = configured
+    arn = ARN.replace("eu-west-1:123456789012", "ddblocal:000000000000")
+    await DynamoDbStreamSource(arn=arn, clients=clients, clock=FixedClock()).describe()
+    assert clients.opened == [("dynamodbstreams", signed_for)]
 
 
 async def test_a_stream_that_is_gone_says_what_to_do(source, endpoint) -> None:
