@@ -41,6 +41,8 @@ class LambdaContext:
         """Set by mobile applications only."""
         self.tenant_id: str | None = None
         """Set for functions with tenant isolation only."""
+        self.fencing_token = invocation.fencing_token
+        """Ours: the epoch of the shard's lease, which grows with each change of owner; None for a queue's batch."""
         self.epoch_deadline_time_in_ms = int((clock.now() + invocation.timeout_seconds) * _MILLISECONDS)
         """Instant at which the handler's time is over, epoch milliseconds."""
         self._clock = clock

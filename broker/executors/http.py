@@ -56,6 +56,8 @@ CONNECT_TIMEOUT_SECONDS: Final = 5.0
 """For the name, the connection and TLS together: the handler has not run, so there is no reason to wait long."""
 IDLE_SECONDS: Final = 1.5
 """How long an unused connection is kept: less than common servers keep it."""
+FENCING_HEADER = "Broker-Fencing-Token"
+"""Ours: the epoch of the shard's lease, which grows with each change of owner; absent for a queue's batch."""
 _CONNECT_SHARE = 0.5
 """Of the function's timeout, at most: what is left is the handler's."""
 _MARGIN_SECONDS = 1.0
@@ -164,10 +166,7 @@ class HttpExecutor:
         async with session.post(
             self._url,
             data=_body(invocation.payload.bytes),
-            headers={
-                "Lambda-Runtime-Aws-Request-Id": invocation.request_id,
-                "Lambda-Runtime-Invoked-Function-Arn": invocation.function_arn,
-            },
+            headers=_headers(invocation),
             allow_redirects=False,
             timeout=self._timeout(invocation),
             trace_request_ctx=exchange,
@@ -193,6 +192,16 @@ async def _see_closed_connections() -> None:
     """
     await anyio.lowlevel.checkpoint()
     await anyio.lowlevel.checkpoint()
+
+
+def _headers(invocation: Invocation) -> dict[str, str]:
+    headers = {
+        "Lambda-Runtime-Aws-Request-Id": invocation.request_id,
+        "Lambda-Runtime-Invoked-Function-Arn": invocation.function_arn,
+    }
+    if invocation.fencing_token is not None:
+        headers[FENCING_HEADER] = str(invocation.fencing_token)
+    return headers
 
 
 def _body(event: bytes) -> bytes | io.BytesIO:

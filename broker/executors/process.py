@@ -268,6 +268,7 @@ def _fields(invocation: Invocation, *, timeout_seconds: float) -> dict[str, obje
         "function_version": invocation.function_version,
         "memory_limit_in_mb": invocation.memory_limit_in_mb,
         "timeout_seconds": timeout_seconds,
+        "fencing_token": invocation.fencing_token,
     }
 
 

@@ -35,7 +35,7 @@ class BatchInvoked:
     size_bytes: int
     trigger: BatchTrigger
     shard: str = ""
-    lane: int = 0
+    lane: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +56,7 @@ class BatchSettled:
     location: str = ""
     """File and line of the handler where the error was raised, where it is known."""
     shard: str = ""
-    lane: int = 0
+    lane: int | None = None
     bisected_into: tuple[int, ...] = ()
     """The batches that it was split into, where it was: their numbers."""
 
@@ -71,7 +71,7 @@ class InvocationDeferred:
     delay_seconds: float
     detail: str
     shard: str = ""
-    lane: int = 0
+    lane: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +81,7 @@ class InvocationStuck:
     batch: int
     groups: tuple[str, ...]
     shard: str = ""
-    lane: int = 0
+    lane: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,24 +15,37 @@ from broker.model.batch import Reason
 from broker.model.observation import (
     BatchInvoked,
     BatchSettled,
+    CheckpointProblem,
     CircuitClosed,
     CircuitOpened,
     DeleteAbandoned,
+    DestinationProblem,
+    EventLoopBlocked,
     EverythingFiltered,
     GroupOrderBroken,
     InvocationDeferred,
     InvocationReturned,
     InvocationStuck,
+    LeaseReleased,
+    LeaseTaken,
+    LeaseWasLost,
     MappingFailed,
     MappingStateChanged,
     Observation,
     PageReceived,
     RecordsDeleted,
+    RecordsDiscarded,
     RecordsLetGo,
+    RecordsLost,
+    ShardStarted,
+    ShardStopped,
     SourceProblem,
     SourceRecovered,
+    StoreProblem,
+    StoreRecovered,
     VisibilityChangeFailed,
     VisibilityTooShort,
+    WindowClosed,
 )
 
 DEBUG, INFO, WARNING, ERROR = 10, 20, 30, 40
@@ -62,6 +75,19 @@ EVENTS: Mapping[type[Observation], tuple[int, str]] = MappingProxyType(
         CircuitClosed: (INFO, "circuit.closed"),
         MappingStateChanged: (INFO, "mapping.state_changed"),
         MappingFailed: (ERROR, "mapping.failed"),
+        ShardStarted: (INFO, "shard.started"),
+        ShardStopped: (INFO, "shard.stopped"),
+        RecordsDiscarded: (WARNING, "records.discarded"),
+        DestinationProblem: (WARNING, "destination.failed"),
+        CheckpointProblem: (WARNING, "checkpoint.failed"),
+        RecordsLost: (ERROR, "records.lost"),
+        WindowClosed: (DEBUG, "window.closed"),
+        LeaseTaken: (INFO, "lease.taken"),
+        LeaseReleased: (INFO, "lease.released"),
+        LeaseWasLost: (WARNING, "lease.lost"),
+        StoreProblem: (WARNING, "store.failed"),
+        StoreRecovered: (INFO, "store.recovered"),
+        EventLoopBlocked: (WARNING, "loop.blocked"),
     }
 )
 """Level and name of each observation's log event."""
@@ -73,6 +99,9 @@ ADVICE: Mapping[type[Observation], str] = MappingProxyType(
         GroupOrderBroken: "report every message of the group from the first failed one on, or set "
         "Broker.FifoFailure: hold-group",
         VisibilityTooShort: "raise the queue's visibility timeout or lower the function's Timeout",
+        RecordsLost: "records have left the stream before they were handled: raise its retention, or find what held "
+        "the shard up",
+        EventLoopBlocked: "a handler that blocks should be a plain function, which runs on a thread of its own",
         MappingFailed: "this is a bug in the broker: the mapping stands still until a restart; the others go on",
     }
 )
@@ -112,10 +141,12 @@ class LogObserver:
 
 
 def event_of(observation: Observation) -> tuple[int, str]:
-    """The level and name of an observation's event; a batch that failed is a warning."""
+    """The level and name of an observation's event; a failed batch is a warning, records that are gone are an error."""
     level, name = EVENTS[type(observation)]
     if isinstance(observation, BatchSettled) and observation.reason is not Reason.SUCCEEDED:
         level = WARNING
+    if isinstance(observation, RecordsDiscarded) and not observation.delivered:
+        level = ERROR
     return level, name
 
 
@@ -128,7 +159,7 @@ def fields_of(observation: Observation, *, with_error_messages: bool = False) ->
         values: dict[str, Any] = {"error": repr(observation.error)[:DETAIL_LIMIT], "exc_info": observation.error}
     else:
         values = {field.name: _written(getattr(observation, field.name)) for field in fields(observation)}
-        values = {name: value for name, value in values.items() if value not in ("", ())}
+        values = {name: value for name, value in values.items() if value not in ("", (), None)}
     if isinstance(observation, BatchSettled) and observation.reason is Reason.HANDLER_FAILED:
         values["error_type"] = error_type_of(values.get("detail", ""))
         if not with_error_messages:

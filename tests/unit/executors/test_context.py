@@ -30,6 +30,7 @@ def context(clock: SettableClock) -> LambdaContext:
         function_version="7",
         memory_limit_in_mb=256,
         timeout_seconds=3.0,
+        fencing_token=4,
     )
     return LambdaContext(invocation, clock=clock, log_stream_name="2026/01/01/[7]ab")
 
@@ -47,6 +48,7 @@ def test_it_has_every_field_that_lambda_gives(context: LambdaContext) -> None:
     assert context.client_context is None
     assert context.tenant_id is None
     assert context.w3c() == {}
+    assert context.fencing_token == 4
     assert context.epoch_deadline_time_in_ms == 1_767_225_603_000
 
 
