@@ -11,8 +11,10 @@ if TYPE_CHECKING:
     from broker.errors import BrokerError, ConfigurationError
     from broker.model.function import Function
     from broker.model.mapping import EventSourceMapping
+    from broker.model.queue_mapping import QueueMapping
     from broker.model.settings import BrokerSettings, Configuration
     from broker.model.status import MappingStatus, QueueStatistics, StreamStatistics
+    from broker.model.stream_mapping import StreamMapping
 
 __all__ = [
     "Broker",
@@ -23,7 +25,9 @@ __all__ = [
     "EventSourceMapping",
     "Function",
     "MappingStatus",
+    "QueueMapping",
     "QueueStatistics",
+    "StreamMapping",
     "StreamStatistics",
     "Surroundings",
 ]
@@ -37,7 +41,9 @@ _HOMES = {
     "EventSourceMapping": "broker.model.mapping",
     "Function": "broker.model.function",
     "MappingStatus": "broker.model.status",
+    "QueueMapping": "broker.model.queue_mapping",
     "QueueStatistics": "broker.model.status",
+    "StreamMapping": "broker.model.stream_mapping",
     "StreamStatistics": "broker.model.status",
     "Surroundings": "broker.app",
 }

@@ -17,6 +17,7 @@ from broker.cli.stage import Schedule, Stage
 from broker.cli.view import Depths
 from broker.config import identity_of, notices
 from broker.model.mapping import EventSourceMapping
+from broker.model.queue_mapping import QueueMapping
 from broker.model.settings import Configuration
 
 DEFAULT_VISIBILITY_SECONDS = 30
@@ -74,6 +75,8 @@ def with_short_polls(configuration: Configuration) -> Configuration:
 
 
 def _with_short_polls(mapping: EventSourceMapping) -> EventSourceMapping:
+    if not isinstance(mapping, QueueMapping):
+        return mapping
     seconds = min(mapping.broker.long_poll_seconds, LONG_POLL_SECONDS)
     return mapping.model_copy(update={"broker": mapping.broker.model_copy(update={"long_poll_seconds": seconds})})
 

@@ -19,7 +19,8 @@ from broker.cli.exits import ExitCode
 from broker.errors import SourceError
 from broker.model.arn import Arn
 from broker.model.function import DEFAULT_TIMEOUT_SECONDS
-from broker.model.mapping import EventSourceMapping, visibility_mistake
+from broker.model.mapping import EventSourceMapping
+from broker.model.queue_mapping import QueueMapping, visibility_mistake
 from broker.model.record import QueueAttributes
 from broker.model.settings import Configuration
 from broker.runtime.clock import SystemClock
@@ -50,6 +51,8 @@ async def ask_aws(configuration: Configuration, clients: Clients) -> AsyncIterat
     async for finding in _ask_identity(configuration, clients):
         yield finding
     for index, mapping in enumerate(configuration.event_source_mappings):
+        if not isinstance(mapping, QueueMapping):
+            continue
         question = _Question(configuration, mapping, f"EventSourceMappings[{index}]", clients)
         async for finding in question.ask():
             yield finding
@@ -68,7 +71,7 @@ async def _ask_identity(configuration: Configuration, clients: Clients) -> Async
 
 
 class _Question:
-    def __init__(self, configuration: Configuration, mapping: EventSourceMapping, path: str, clients: Clients) -> None:
+    def __init__(self, configuration: Configuration, mapping: QueueMapping, path: str, clients: Clients) -> None:
         self._mapping = mapping
         self._timeout = timeout_seconds(configuration, mapping)
         self._path = path
@@ -132,9 +135,7 @@ def timeout_seconds(configuration: Configuration, mapping: EventSourceMapping) -
     return timeouts.get(mapping.function.name, DEFAULT_TIMEOUT_SECONDS)
 
 
-def visibility_findings(
-    path: str, mapping: EventSourceMapping, timeout: int, attributes: QueueAttributes
-) -> list[Finding]:
+def visibility_findings(path: str, mapping: QueueMapping, timeout: int, attributes: QueueAttributes) -> list[Finding]:
     """The queue's visibility timeout against the function's: AWS's refusal, then AWS's advice.
 
     As while the broker runs, a timeout that a heartbeat extends is not refused.

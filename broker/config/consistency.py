@@ -4,30 +4,25 @@ Source: AWS Lambda API, CreateEventSourceMapping and CreateFunction, and the tex
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from json import loads
 from uuid import UUID, uuid5
 
 from broker.config.document import Location, path_of
 from broker.config.mistakes import suggestion
 from broker.core.filtering import compile_queue_filters
+from broker.core.filtering_streams import compile_stream_filters
 from broker.errors import InvalidPattern
 from broker.model.function import Function
 from broker.model.mapping import EventSourceMapping
+from broker.model.queue_mapping import QueueMapping
+from broker.model.reference import StreamService
 from broker.model.settings import BrokerSettings
+from broker.model.stream_mapping import StreamMapping
 
 IDENTITY_NAMESPACE = UUID("6b8f0c1e-52a5-4f0c-9d0b-3d1b7f9f2a41")
 """Identities of mappings are version 5 UUIDs in this namespace, of `<source ARN> <function>[:<qualifier>]`.
 
 Fixed for ever: another one would make every mapping a new one.
 """
-
-MEMBERS_OF_A_MESSAGE = frozenset(
-    {
-        "messageId", "receiptHandle", "body", "attributes", "messageAttributes", "md5OfBody", "md5OfMessageAttributes",
-        "eventSource", "eventSourceARN", "awsRegion", "$or",
-    }
-)  # fmt: skip
-"""What a pattern may ask for at its top."""
 
 Found = tuple[Location, str]
 Numbered = Sequence[tuple[int, EventSourceMapping]]
@@ -50,46 +45,29 @@ def identity_of(mapping: EventSourceMapping) -> str:
 
 def pattern_mistakes(mapping: EventSourceMapping) -> Iterator[Found]:
     """Filter patterns that do not follow the grammar; locations begin at the mapping."""
+    service = mapping.stream.service if isinstance(mapping, StreamMapping) else None
     for index, pattern in enumerate(mapping.filter_patterns):
-        if mistake := pattern_mistake(pattern):
+        if mistake := pattern_mistake(pattern, service):
             yield ("FilterCriteria", "Filters", index, "Pattern"), mistake
 
 
-def pattern_mistake(pattern: str) -> str | None:
-    """What is wrong with a filter pattern; None where it follows the grammar."""
+def pattern_mistake(pattern: str, service: StreamService | None) -> str | None:
+    """What is wrong with a filter pattern for a stream of `service`, or for a queue; None where nothing is."""
     try:
-        compile_queue_filters([pattern])
+        if service is None:
+            compile_queue_filters([pattern])
+        else:
+            compile_stream_filters([pattern], service)
     except InvalidPattern as error:
         return f"{error} ({error.reason})"
     return None
 
 
-def hopeless_patterns(mapping: EventSourceMapping) -> Iterator[Found]:
-    """Patterns that ask for what no message has, so that all messages are deleted; locations begin at the mapping."""
-    for index, pattern in enumerate(mapping.filter_patterns):
-        foreign = sorted(key for key in loads(pattern) if key.partition(".")[0] not in MEMBERS_OF_A_MESSAGE)
-        if foreign:
-            message = (
-                f"no message has {', '.join(foreign)} beside its body, so this pattern matches none or not what was "
-                f'meant: what the body holds is written {{"body": {{…}}}}'
-            )
-            yield ("FilterCriteria", "Filters", index, "Pattern"), message
-
-
-def contended_functions(functions: Sequence[Function], mappings: Sequence[EventSourceMapping]) -> Iterator[Found]:
-    """Functions whose mappings may together ask for more than they run at once, and so throttle each other."""
-    for index, function in enumerate(functions):
-        limit = function.reserved_concurrent_executions
-        shares = [
-            each.scaling_config.maximum_concurrency for each in mappings if each.function.name == function.function_name
-        ]
-        if limit is None or sum(min(share or limit, limit) for share in shares) <= limit:
-            continue
-        message = (
-            f"{len(shares)} mappings share {limit}, so they throttle each other, as on AWS, and a throttled message "
-            "costs a receive: give each a ScalingConfig.MaximumConcurrency that together fit, or raise this"
-        )
-        yield ("Functions", index, "ReservedConcurrentExecutions"), message
+def future_mistakes(mappings: Numbered, now: float) -> Iterator[Found]:
+    """Starting times that have not come; `now` in epoch seconds."""
+    for index, mapping in mappings:
+        if isinstance(mapping, StreamMapping) and (mapping.starting_position_timestamp or 0) > now:
+            yield ("EventSourceMappings", index, "StartingPositionTimestamp"), "the time to begin at is in the future"
 
 
 def conflicts(
@@ -127,6 +105,11 @@ def _repeated_mappings(mappings: Numbered) -> Iterator[Found]:
 
 
 def _already_exists(mapping: EventSourceMapping, existing: str) -> str:
+    if isinstance(mapping, StreamMapping):
+        return (
+            f'The event source arn (" {mapping.event_source_arn} ") and function (" {mapping.function.name} ") '
+            f"provided mapping already exists. Please update or delete the existing mapping with UUID {existing}"
+        )
     return (
         f'An event source mapping with SQS arn (" {mapping.event_source_arn} ") and function '
         f'(" {mapping.function.name} ") already exists. '
@@ -159,10 +142,19 @@ def _function_mistakes(
     if name not in names:
         message = f"Function does not exist: {name!r} is not among Functions{suggestion(name, names)}"
         yield (*at, "FunctionName"), message
-    if "provisioned" in mapping.broker.model_fields_set and mapping.provisioned_poller_config is None:
+    if _has_idle_pollers(mapping):
         yield (*at, "Broker", "Provisioned"), "it has no effect without ProvisionedPollerConfig: remove it"
     if function is not None and function.callable is None and mapping.broker.isolation == "process":
         yield (*at, "Broker", "Isolation"), f"process is for a Callable, and {name!r} has a Url: remove it"
+
+
+def _has_idle_pollers(mapping: EventSourceMapping) -> bool:
+    """Whether numbers of provisioned pollers are written, and no pollers."""
+    return (
+        isinstance(mapping, QueueMapping)
+        and "provisioned" in mapping.broker.model_fields_set
+        and mapping.provisioned_poller_config is None
+    )
 
 
 def _isolation_mistakes(mappings: Numbered) -> Iterator[Found]:

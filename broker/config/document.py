@@ -128,11 +128,18 @@ def _text_of(path: Path) -> str:
         raise ConfigurationError(f"{path}: the file cannot be read: {error.strerror}") from error
 
 
+_ADVICE = {
+    "'\\t'": ": indent with spaces",
+    "mapping values are not allowed here": ": put a text that holds or ends in a colon in quotes",
+}
+"""What to do, by what PyYAML says."""
+
+
 def _malformed(error: MarkedYAMLError, name: str) -> Mistake:
     mark = error.problem_mark or error.context_mark
     place = str(Place(name=name, line=mark.line + 1, column=mark.column + 1)) if mark else name
     problem = ", ".join(part for part in (error.context, error.problem) if part)
-    hint = ": indent with spaces" if "'\\t'" in problem else ""
+    hint = next((advice for word, advice in _ADVICE.items() if word in problem), "")
     return Mistake(message=f"this is not valid YAML: {problem}{hint}", place=place)
 
 

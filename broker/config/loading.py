@@ -1,31 +1,31 @@
 """From a file, an environment and keyword arguments to validated values, with every mistake at once."""
 
 import os
+import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
-from broker.config.consistency import (
-    Found,
-    conflicts,
-    contended_functions,
-    hopeless_patterns,
-    pattern_mistake,
-    pattern_mistakes,
-)
+from broker.config.advice import contended_functions, crowded_streams, forgotten_positions, hopeless_patterns
+from broker.config.consistency import Found, conflicts, future_mistakes, pattern_mistake, pattern_mistakes
 from broker.config.document import Document, Location, path_of, read
 from broker.config.environment import overlaid, unknown_variables
 from broker.config.mistakes import in_order, mistakes_of
 from broker.errors import ConfigurationError
 from broker.model.function import Function
-from broker.model.mapping import EventSourceMapping
+from broker.model.mapping import MAPPING_MODELS, EventSourceMapping, WrittenMapping, kind_of, service_of
 from broker.model.settings import BrokerSettings, Configuration
 from broker.model.written import Written
 
 Value = TypeVar("Value", bound=Written)
+Item = TypeVar("Item")
 
+MEANT_BY_A_FILE = "sqlite:"
+"""The store of a file that names none and needs one."""
+
+_MAPPINGS: TypeAdapter[EventSourceMapping] = TypeAdapter(WrittenMapping)
 _REQUEST = Document(value=None)
 _KEYWORDS = Document(value=None, by_name=True)
 
@@ -33,11 +33,21 @@ _KEYWORDS = Document(value=None, by_name=True)
 def load(path: str | Path | None, environment: Mapping[str, str] = os.environ) -> Configuration:
     """Reads a file (or none: settings of the environment and defaults), in which settings of the environment win.
 
+    Where neither names a `StateStore` and a mapping needs one, it is `sqlite:`.
+
     Raises:
         ConfigurationError: With every mistake, its path and its place.
     """
     document = Document(value={}) if path is None else read(Path(path))
-    return configuration_from(overlaid(document, environment))
+    return _with_store(configuration_from(overlaid(document, environment)))
+
+
+def _with_store(configuration: Configuration) -> Configuration:
+    """A file whose mappings keep nothing needs no store, and writes none."""
+    settings = configuration.broker
+    if "state_store" in settings.model_fields_set or not configuration.needs_store:
+        return configuration
+    return configuration.model_copy(update={"broker": settings.model_copy(update={"state_store": MEANT_BY_A_FILE})})
 
 
 def configuration_from(document: Document) -> Configuration:
@@ -54,12 +64,22 @@ def configuration_from(document: Document) -> Configuration:
     return configuration
 
 
-def check(configuration: Configuration) -> None:
-    """Checks functions and mappings that did not come from one file. Raises `ConfigurationError` with every mistake."""
+def check(configuration: Configuration, *, now: float | None = None) -> None:
+    """Checks functions and mappings that did not come from one file.
+
+    `now` is the time by the clock that counts, epoch seconds; the machine's if absent.
+
+    Raises:
+        ConfigurationError: With every mistake.
+    """
     functions = list(enumerate(configuration.functions))
     mappings = list(enumerate(configuration.event_source_mappings))
     names = {function.function_name for _, function in functions}
-    found = [*conflicts(configuration.broker, functions, mappings, names), *_patterns_of(mappings)]
+    found = [
+        *conflicts(configuration.broker, functions, mappings, names),
+        *_patterns_of(mappings),
+        *future_mistakes(mappings, time.time() if now is None else now),
+    ]
     if found:
         raise ConfigurationError(in_order(found, _KEYWORDS))
 
@@ -107,11 +127,14 @@ def notices(configuration: Configuration, environment: Mapping[str, str] = os.en
         for index, mapping in enumerate(configuration.event_source_mappings)
         for location, message in hopeless_patterns(mapping)
     ]
-    contended = [
-        f"{path_of(location)}: {message}"
-        for location, message in contended_functions(configuration.functions, configuration.event_source_mappings)
+    mappings = configuration.event_source_mappings
+    noticed = [
+        *contended_functions(configuration.functions, mappings),
+        *crowded_streams(mappings),
+        *forgotten_positions(configuration.broker, mappings),
     ]
-    return without_effect + hopeless + contended + unknown_variables(environment)
+    others = [f"{path_of(location)}: {message}" for location, message in noticed]
+    return without_effect + hopeless + others + unknown_variables(environment)
 
 
 def _valid(model: type[Value], fields: dict[str, Any], form: Document) -> Value:
@@ -122,7 +145,7 @@ def _valid(model: type[Value], fields: dict[str, Any], form: Document) -> Value:
 
 
 def _valid_mapping(fields: dict[str, Any], form: Document) -> EventSourceMapping:
-    mapping = _valid(EventSourceMapping, fields, form)
+    mapping = _valid(MAPPING_MODELS[kind_of(fields)], fields, form)
     if found := list(pattern_mistakes(mapping)):
         raise ConfigurationError(in_order(found, form))
     return mapping
@@ -131,12 +154,13 @@ def _valid_mapping(fields: dict[str, Any], form: Document) -> EventSourceMapping
 def _mistakes_between(value: Any) -> list[Found]:
     """Mistakes between those functions and mappings that are valid, even where others are not."""
     raw = value if isinstance(value, dict) else {}
-    settings = _valid_ones(BrokerSettings, [raw.get("Broker", {})])
-    functions = _valid_ones(Function, raw.get("Functions"))
-    mappings = _valid_ones(EventSourceMapping, raw.get("EventSourceMappings"))
+    settings = _valid_ones(TypeAdapter(BrokerSettings), [raw.get("Broker", {})])
+    functions = _valid_ones(TypeAdapter(Function), raw.get("Functions"))
+    mappings = _valid_ones(_MAPPINGS, raw.get("EventSourceMappings"))
     names = [each["FunctionName"] for each in _list(raw.get("Functions")) if _names_a_function(each)]
     found = conflicts(settings[0][1] if settings else None, functions, mappings, names)
-    return [*found, *_written_patterns(raw.get("EventSourceMappings"))]
+    future = future_mistakes(mappings, time.time())
+    return [*found, *future, *_written_patterns(raw.get("EventSourceMappings"))]
 
 
 def _written_patterns(raw: Any) -> Iterable[Found]:
@@ -146,7 +170,7 @@ def _written_patterns(raw: Any) -> Iterable[Found]:
         filters = _list(criteria.get("Filters")) if isinstance(criteria, dict) else []
         for number, each in enumerate(filters):
             pattern = each.get("Pattern") if isinstance(each, dict) else None
-            if isinstance(pattern, str) and (mistake := pattern_mistake(pattern)):
+            if isinstance(pattern, str) and (mistake := pattern_mistake(pattern, service_of(mapping))):
                 yield ("EventSourceMappings", index, "FilterCriteria", "Filters", number, "Pattern"), mistake
 
 
@@ -156,11 +180,11 @@ def _patterns_of(mappings: Iterable[tuple[int, EventSourceMapping]]) -> Iterable
         yield from (((*at, *location), message) for location, message in pattern_mistakes(mapping))
 
 
-def _valid_ones(model: type[Value], raw: Any) -> list[tuple[int, Value]]:
+def _valid_ones(model: TypeAdapter[Item], raw: Any) -> list[tuple[int, Item]]:
     valid = []
     for index, each in enumerate(_list(raw)):
         try:
-            valid.append((index, model.model_validate(each, by_alias=True, by_name=False)))
+            valid.append((index, model.validate_python(each, by_alias=True, by_name=False)))
         except ValidationError:
             continue  # reported with its mistakes already
     return valid

@@ -15,6 +15,8 @@ from pydantic.fields import FieldInfo
 
 from broker.config.document import Document, Location, Place, path_of
 from broker.errors import Mistake
+from broker.model.mapping import MAPPING_MODELS
+from broker.model.reference import EventSourceKind
 from broker.model.written import Written
 
 Detail = Mapping[str, Any]
@@ -32,7 +34,14 @@ _NEEDED = {
     "dict_type": _KEYS_WITH_VALUES,
     "model_type": _KEYS_WITH_VALUES,
 }
-_TEXTS_OF_THE_MISSING = {"EventSourceArn": "Unrecognized event source."}
+_NOT_NULL = "Member must not be null."
+_TEXTS_OF_THE_MISSING = {
+    "EventSourceArn": "Unrecognized event source.",
+    "StartingPosition": (
+        f"1 validation error detected: Value null at 'startingPosition' failed to satisfy constraint: {_NOT_NULL}"
+    ),
+}
+_MAPPINGS = "EventSourceMappings"
 _SHOWN_CHARACTERS = 60
 
 
@@ -61,27 +70,38 @@ def _plain(word: str) -> str:
 
 
 def _mistake(detail: Detail, model: type[Written], document: Document) -> tuple[Location, str]:
-    location: Location = detail["loc"]
+    location, owner = _without_kind(detail["loc"]), owner_of(detail["loc"], model)
     context = detail.get("ctx", {})
     match detail["type"]:
         case "wrong":
-            return location, context["message"]
+            return _as_written(location, owner, document), context["message"]
         case "wrong_as_a_whole":
             return location[:-1], context["message"]
         case "extra_forbidden":
-            return location, _unknown_key(location, model, in_library=document.by_name)
+            return location, _unknown_key(location, owner, in_library=document.by_name)
         case "missing":
             key = str(location[-1])
             return location, _TEXTS_OF_THE_MISSING.get(key, f"{key} is missing")
         case kind if kind in _NEEDED:
-            return location, _wrong_type(detail, document)
+            return location, _wrong_type(location, detail, document)
         case "string_pattern_mismatch":
-            return location, _wrong_form(location, detail["input"], model)
-    return location, _out_of_bounds(detail, model)
+            return location, _wrong_form(str(location[-1]), detail["input"], owner)
+    return location, _out_of_bounds(location, detail, owner)
 
 
-def _unknown_key(location: Location, model: type[Written], *, in_library: bool) -> str:
-    owner, key = owner_of(location, model), str(location[-1])
+def _without_kind(location: Location) -> Location:
+    """A mapping of a file is a queue's or a stream's, and pydantic says so behind its number: `(…, 0, "queue", …)`."""
+    return (*location[:2], *location[3:]) if location[:1] == (_MAPPINGS,) else location
+
+
+def _as_written(location: Location, owner: type[Written], document: Document) -> Location:
+    """A default that is wrong beside other fields has its attribute's name, which no file has."""
+    field = None if document.by_name else owner.model_fields.get(str(location[-1]))
+    return (*location[:-1], field.alias) if field and field.alias else location
+
+
+def _unknown_key(location: Location, owner: type[Written], *, in_library: bool) -> str:
+    key = str(location[-1])
     for name in (key, to_pascal(key)):
         if name in owner.refused:
             return owner.refused[name]
@@ -91,11 +111,13 @@ def _unknown_key(location: Location, model: type[Written], *, in_library: bool) 
 
 
 def owner_of(location: Location, model: type[Written]) -> type[Written]:
-    """The kind of value that has the last key of `location`, starting from `model`."""
-    for key in location[:-1]:
+    """The kind of value that has the last key of `location` (pydantic's), starting from `model`."""
+    for index, key in enumerate(location[:-1]):
         field = None if isinstance(key, int) else field_of(model, key)
         if field is not None:
             model = next(models_in(field.annotation), model)
+        elif isinstance(key, str) and location[: index - 1] == (_MAPPINGS,):
+            model = MAPPING_MODELS[EventSourceKind(key)]
     return model
 
 
@@ -112,8 +134,8 @@ def models_in(annotation: Any) -> Iterator[type[Written]]:
         yield from models_in(part)
 
 
-def _wrong_type(detail: Detail, document: Document) -> str:
-    location, value, needed = detail["loc"], detail["input"], _NEEDED[detail["type"]]
+def _wrong_type(location: Location, detail: Detail, document: Document) -> str:
+    value, needed = detail["input"], _NEEDED[detail["type"]]
     if detail["type"] == "string_type" and isinstance(value, int | float):
         return f'{needed}: put it in quotes, "{document.texts.get(location, value)}"'
     return f"{needed}, not {_shown(value)}"
@@ -136,21 +158,19 @@ def _shown(value: Any) -> str:
     return f"a value of type {type(value).__name__}"
 
 
-def _wrong_form(location: Location, value: str, model: type[Written]) -> str:
-    field = field_of(owner_of(location, model), str(location[-1]))
+def _wrong_form(key: str, value: str, owner: type[Written]) -> str:
+    field = field_of(owner, key)
     examples = " or ".join((field and field.examples) or ())
     return f"{value[:_SHOWN_CHARACTERS]!r} does not have the right form, such as {examples}"
 
 
-def _out_of_bounds(detail: Detail, model: type[Written]) -> str:
-    owner = owner_of(detail["loc"], model)
+def _out_of_bounds(location: Location, detail: Detail, owner: type[Written]) -> str:
     ours, aws = _BOUNDS[detail["type"]](detail.get("ctx", {}))
     if not owner.is_aws:
         return f"must {ours}, not {_shown(detail['input'])}"
-    return (
-        f"1 validation error detected: Value '{_as_aws_shows(detail['input'])}' at '{_member(detail['loc'])}' "
-        f"failed to satisfy constraint: Member must {aws}"
-    )
+    value = detail["input"]
+    shown, needed = ("null", _NOT_NULL) if value is None else (f"'{_as_aws_shows(value)}'", f"Member must {aws}")
+    return f"1 validation error detected: Value {shown} at '{_member(location)}' failed to satisfy constraint: {needed}"
 
 
 def _as_aws_shows(value: Any) -> str:
@@ -160,7 +180,7 @@ def _as_aws_shows(value: Any) -> str:
 
 def _member(location: Location) -> str:
     """The member as AWS's texts name it: `scalingConfig.maximumConcurrency`, `functionResponseTypes.1.member`."""
-    inside = location[2:] if location[0] in {"Functions", "EventSourceMappings"} else location
+    inside = location[2:] if location[0] in {"Functions", _MAPPINGS} else location
     return ".".join(f"{part + 1}.member" if isinstance(part, int) else _camel(part) for part in inside)
 
 

@@ -16,8 +16,8 @@ from math import ceil
 from broker.core.events import Describe
 from broker.core.queue_policy import QueuePolicy
 from broker.core.retry import Backoff
-from broker.model.mapping import visibility_mistake
 from broker.model.observation import VisibilityTooShort
+from broker.model.queue_mapping import visibility_mistake
 from broker.model.record import QueueAttributes
 
 SHORTEST_SECONDS = 1

@@ -13,7 +13,7 @@ Records that do not pass are deleted from the queue by whoever asks.
 
 How it works: each alternative of a pattern is split at `body`; the rest is matched against the record, then what lies
 below `body` against the body, which is parsed when the first alternative needs it and shared by all patterns. Nothing
-here knows that the key is called `body` but one constant, so the data keys of streams can be split off in the same way.
+here knows that the key is called `body` but one constant; `filtering_streams` splits off the data key of Kinesis alike.
 
 Invariants: the record is never changed, its body is delivered byte for byte · a body is parsed only for patterns that
 name it, and once for a record (once more, exactly, where a compared number may have been rounded) · a predicate never
@@ -40,7 +40,7 @@ from broker.model.record import Record
 
 QUEUE_DATA_KEY: Final = "body"
 
-_DataPredicate = Callable[[str, Any, NumberOf], bool]
+DataPredicate = Callable[[str, Any, NumberOf], bool]
 """Takes the text of the data key, its parsed value (or `NOT_JSON`) and the reader of numbers."""
 _RecordPredicate = Callable[[Mapping[str, Any], Document], bool]
 """Takes the record's event and the document under its data key."""
@@ -89,20 +89,29 @@ def _any_of(patterns: Sequence[str]) -> Callable[[Record], bool]:
 
 def _compile_record_branch(branch: Branch, data_key: str) -> _RecordPredicate:
     """Splits an alternative at the data key."""
-    metadata = {path: leaf for path, leaf in branch.items() if path[0] != data_key}
-    data = {path[1:]: leaf for path, leaf in branch.items() if path[0] == data_key}
+    metadata, data = split_branch(branch, data_key)
     if not data:
         matches = compile_branch(metadata)
         return lambda event, _: matches(event, number_of)
-    suits = _compile_data(data)
+    suits = compile_data(data)
     if not metadata:
         return lambda _, document: document.satisfies(suits)
     fits = compile_branch(metadata)
     return lambda event, document: fits(event, number_of) and document.satisfies(suits)
 
 
-def _compile_data(data: Branch) -> _DataPredicate:
-    """What an alternative says of the data key: a list, an object, or (in two spellings) both."""
+def split_branch(branch: Branch, data_key: str) -> tuple[Branch, Branch]:
+    """What an alternative says of metadata, and what of the data key, whose paths then begin below it."""
+    metadata = {path: leaf for path, leaf in branch.items() if path[0] != data_key}
+    data = {path[1:]: leaf for path, leaf in branch.items() if path[0] == data_key}
+    return metadata, data
+
+
+def compile_data(data: Branch) -> DataPredicate:
+    """What an alternative says of the data key: a list, an object, or (in two spellings) both.
+
+    The paths of `data` begin below the data key.
+    """
     below = {path: leaf for path, leaf in data.items() if path}
     predicates = [_compile_plain(leaf) for path, leaf in data.items() if not path]
     if below:
@@ -110,7 +119,7 @@ def _compile_data(data: Branch) -> _DataPredicate:
     return lambda text, value, number_of: all(suits(text, value, number_of) for suits in predicates)
 
 
-def _compile_plain(leaf: Leaf) -> _DataPredicate:
+def _compile_plain(leaf: Leaf) -> DataPredicate:
     def suits(text: str, value: Any, number_of: NumberOf) -> bool:
         if isinstance(value, dict | list):
             return False
@@ -122,6 +131,6 @@ def _compile_plain(leaf: Leaf) -> _DataPredicate:
     return suits
 
 
-def _compile_fields(below: Branch) -> _DataPredicate:
+def _compile_fields(below: Branch) -> DataPredicate:
     matches = compile_branch(below)
     return lambda _, value, number_of: value is not NOT_JSON and matches(value, number_of)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 
 from broker.model.extensions import Backoff
 from broker.model.invocation import PAYLOAD_LIMIT_BYTES
-from broker.model.mapping import EventSourceMapping
+from broker.model.queue_mapping import QueueMapping
 from broker.model.record import Record
 
 
@@ -96,7 +96,7 @@ class QueuePolicy:
 
 
 def queue_policy(
-    mapping: EventSourceMapping,
+    mapping: QueueMapping,
     *,
     accepts: Callable[[Record], bool] | None,
     function_timeout_seconds: float,
@@ -140,7 +140,7 @@ def _backoff(written: Backoff) -> BackoffPolicy:
     return BackoffPolicy(base_seconds=written.base_seconds, maximum_seconds=written.maximum_seconds)
 
 
-def _scaling(mapping: EventSourceMapping, function_concurrency: int | None) -> ScalingPolicy:
+def _scaling(mapping: QueueMapping, function_concurrency: int | None) -> ScalingPolicy:
     """`ScalingConfig` caps, `ProvisionedPollerConfig` replaces; the function's own limit holds in any case."""
     written, provisioned = mapping.broker.scaling, mapping.provisioned_poller_config
     most = mapping.scaling_config.maximum_concurrency

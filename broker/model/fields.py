@@ -5,13 +5,18 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from broker.model.function import Function
-from broker.model.mapping import EventSourceMapping
+from broker.model.queue_mapping import QueueMapping
+from broker.model.stream_mapping import StreamMapping
 from broker.model.written import Written
 
 BOTOCORE_VERSION = "1.43.117"
 """The version whose service model the tables were last compared with."""
-_AS_ON_AWS = "For other kinds of event source; AWS refuses it for SQS too."
-_NOT_ON_FIFO = "MaximumBatchingWindowInSeconds"
+_AS_ON_AWS = "For other kinds of event source, as on AWS."
+_NOT_EVERYWHERE = {
+    ("MaximumBatchingWindowInSeconds", "SQS FIFO"),
+    ("StartingPositionTimestamp", "DynamoDB Streams"),
+}
+"""What one of the columns that share a model refuses."""
 
 
 class FieldClass(StrEnum):
@@ -36,14 +41,15 @@ class FieldRow:
     """What the field does, or why it is refused."""
 
 
-MAPPING_COLUMNS = ("SQS standard", "SQS FIFO")
+MAPPING_COLUMNS = ("SQS standard", "SQS FIFO", "Kinesis", "DynamoDB Streams")
 FUNCTION_COLUMNS = ("Callable", "Url")
 
 
 def mapping_fields() -> tuple[FieldRow, ...]:
     """The fields of a mapping, in alphabetical order, by kind of source."""
-    rows = _rows(EventSourceMapping, (EventSourceMapping.stored, EventSourceMapping.stored))
-    return _sorted(_without_window(row) if row.name == _NOT_ON_FIFO else row for row in rows)
+    queues = {row.name: row for row in _rows(QueueMapping, (QueueMapping.stored,))}
+    streams = {row.name: row for row in _rows(StreamMapping, (StreamMapping.stored,))}
+    return _sorted(_in_four_columns(queues[name], streams[name]) for name in queues)
 
 
 def function_fields() -> tuple[FieldRow, ...]:
@@ -79,8 +85,20 @@ def _rows(model: type[Written], stored: Sequence[frozenset[str]]) -> Iterator[Fi
         yield FieldRow(name=alias, classes=(FieldClass.REFUSED,) * len(stored), note=note)
 
 
-def _without_window(row: FieldRow) -> FieldRow:
-    return FieldRow(name=row.name, classes=(FieldClass.HONOURED, FieldClass.REFUSED), note=row.note)
+def _in_four_columns(queue: FieldRow, stream: FieldRow) -> FieldRow:
+    classes = tuple(
+        FieldClass.REFUSED if (queue.name, column) in _NOT_EVERYWHERE else row.classes[0]
+        for column, row in zip(MAPPING_COLUMNS, (queue, queue, stream, stream), strict=True)
+    )
+    return FieldRow(name=queue.name, classes=classes, note=_note_of(queue, stream))
+
+
+def _note_of(queue: FieldRow, stream: FieldRow) -> str:
+    """That of the source which has the field; of both, where it means something else for each."""
+    notes = [row.note for row in (queue, stream) if row.classes != (FieldClass.REFUSED,)] or [_AS_ON_AWS]
+    if len(set(notes)) == 1:
+        return notes[0]
+    return f"Queues: {queue.note} Streams: {stream.note}"
 
 
 def _only_in(row: FieldRow, columns: Sequence[str]) -> FieldRow:

@@ -8,11 +8,11 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
 from broker.model.function import Function
-from broker.model.mapping import EventSourceMapping
+from broker.model.mapping import WrittenMapping
+from broker.model.reference import StoreReference
 from broker.model.written import Items, Written, wrong
 
 _HIGHEST_PORT = 65535
-_STORES_OF_LATER_VERSIONS = ("sqlite:", "dynamodb:")
 
 
 def _check_listen(value: str) -> str:
@@ -29,11 +29,11 @@ def _is_bracketed(host: str) -> bool:
 
 
 def _check_store(value: str) -> str:
-    if value == "memory:":
-        return value
-    if value.startswith(_STORES_OF_LATER_VERSIONS):
-        raise wrong(f"the store {value!r} is not supported by this version: use memory:")
-    raise wrong(f"{value!r} is not a state store: use memory:")
+    try:
+        StoreReference.parse(value)
+    except ValueError as error:
+        raise wrong(str(error)) from None
+    return value
 
 
 def _as_path(value: Any) -> Any:
@@ -102,7 +102,12 @@ class BrokerSettings(Written):
     )
     """The only folder that is written to, below the working directory unless absolute."""
     state_store: Annotated[str, AfterValidator(_check_store)] = "memory:"
-    """Where positions are kept: `memory:`."""
+    """Where positions and leases are kept: `memory:` (forgotten at the end), `sqlite:` (`state.sqlite` in `DataFolder`)
+    or `sqlite:PATH`, which several brokers on one machine can share, or `dynamodb:TABLE_PREFIX` for a fleet. A file
+    that says nothing means `sqlite:` as soon as one of its mappings reads a stream or has a `MaximumConcurrency`."""
+    lease_duration_in_seconds: Annotated[float, Field(ge=2, le=300)] = 10.0
+    """How long after a broker has stopped answering the others take over its shards: longer for networks with hiccups,
+    shorter for handlers that must not wait."""
     account_id: str | None = Field(default=None, pattern=_ACCOUNT_ID, examples=["123456789012"])
     """The account of the functions; if absent that of a mapping's ARN, else what AWS says, else 000000000000."""
     expected_account_id: str | None = Field(default=None, pattern=_ACCOUNT_ID, examples=["123456789012"])
@@ -124,6 +129,11 @@ class BrokerSettings(Written):
     dev: Dev = Dev()
     """For `broker dev` only."""
 
+    @property
+    def store(self) -> StoreReference:
+        """`state_store`, taken apart."""
+        return StoreReference.parse(self.state_store)
+
     refused: ClassVar[Mapping[str, str]] = {
         name: f"{name} is not supported by this version: remove it" for name in ("CodeStore", "FileGeneration")
     }
@@ -136,5 +146,10 @@ class Configuration(Written):
     """The broker itself."""
     functions: Items[Function] = ()
     """What runs the handlers, each under a name of its own."""
-    event_source_mappings: Items[EventSourceMapping] = ()
-    """Which queue feeds which function."""
+    event_source_mappings: Items[WrittenMapping] = ()
+    """Which queue or stream feeds which function."""
+
+    @property
+    def needs_store(self) -> bool:
+        """Whether any mapping has something to keep or to share."""
+        return any(mapping.needs_store for mapping in self.event_source_mappings)

@@ -12,7 +12,9 @@ from broker import (
     EventSourceMapping,
     Function,
     MappingStatus,
+    QueueMapping,
     QueueStatistics,
+    StreamMapping,
     StreamStatistics,
     Surroundings,
 )
@@ -28,6 +30,7 @@ from broker.testing import (
 )
 
 ARN = "arn:aws:sqs:eu-west-1:123456789012:orders"
+STREAM = "arn:aws:kinesis:eu-west-1:123456789012:stream/clicks"
 
 
 class Context:
@@ -55,7 +58,10 @@ def what_a_broker_is_made_of(observer: Observer, source: QueueSource, draw: Call
     return Broker(
         settings=BrokerSettings(account_id="123456789012", drain_timeout_in_seconds=5),
         functions=[Function(function_name="orders", callable="shop.handlers:orders")],
-        mappings=[EventSourceMapping(function_name="orders", event_source_arn=ARN, batch_size=5)],
+        mappings=[
+            QueueMapping(function_name="orders", event_source_arn=ARN, batch_size=5),
+            StreamMapping(function_name="orders", event_source_arn=STREAM, starting_position="LATEST"),
+        ],
         observers=[observer],
         sources={ARN: source},
         surroundings=Surroundings(clock=VirtualClock(), chance=draw, new_id=lambda: UUID(int=1)),

@@ -32,6 +32,10 @@ SCALARS = st.one_of(
             "http://a",
             "127.0.0.1:1",
             "arn:aws:sqs:eu-west-1:123456789012:orders.fifo",
+            "arn:aws:kinesis:eu-west-1:123456789012:stream/clicks",
+            "arn:aws:dynamodb:eu-west-1:123456789012:table/orders/stream/x",
+            "AT_TIMESTAMP",
+            "2026-01-31T09:00:00Z",
             "hold-group",
             "{}",
         ]
@@ -45,7 +49,9 @@ VALUES = st.recursive(
     max_leaves=8,
 )
 FUNCTION_KEYS = st.sampled_from(sorted(DEFINITIONS["Function"]["properties"]))
-MAPPING_KEYS = st.sampled_from(sorted(DEFINITIONS["EventSourceMapping"]["properties"]))
+MAPPING_KEYS = st.sampled_from(
+    sorted(DEFINITIONS["QueueMapping"]["properties"].keys() | DEFINITIONS["StreamMapping"]["properties"].keys())
+)
 FILES = st.fixed_dictionaries(
     {},
     optional={

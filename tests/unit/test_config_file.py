@@ -145,7 +145,11 @@ def test_a_key_that_resembles_nothing_gets_no_suggestion(tmp_path: Path) -> None
         ("Broker: {Dev: {EmulatorCommand: []}}", "must have 1 or more entries, not a list"),
         ("Broker: {Region: Europe!}", "'Europe!' does not have the right form, such as eu-west-1"),
         ("Broker: {CodeStore: 'file:'}", "CodeStore is not supported by this version: remove it"),
-        ("Broker: {StateStore: 'sqlite:'}", "the store 'sqlite:' is not supported by this version: use memory:"),
+        (
+            "Broker: {StateStore: redis}",
+            "'redis' is not a state store: use memory:, sqlite:, sqlite:PATH or dynamodb:TABLE_PREFIX",
+        ),
+        ("Broker: {LeaseDurationInSeconds: 1}", "must be at least 2, not the number 1"),
         ("Broker: {Health: {}}", ""),
     ],
 )
@@ -165,7 +169,7 @@ def test_a_mistake_says_what_is_needed(tmp_path: Path, text: str, sentence: str)
         ("Broker: {RateLimit: {RecordsPerSecond: 0}}", "must be greater than 0, not the number 0"),
         ("Broker: {RateLimit: {}}", "RecordsPerSecond is missing"),
         ("Broker: {LongPollSeconds: 21}", "must be at most 20, not the number 21"),
-        ("Broker: {TakeOver: ordered}", "TakeOver belongs to a later version: remove it"),
+        ("Broker: {TakeOver: ordered}", "TakeOver is for streams, and this mapping reads a queue: remove it"),
         ("Tags: []", "must be keys with values, not a list"),
         (
             "ParallelizationFactor: 2",
@@ -351,6 +355,7 @@ def test_an_empty_file_says_what_it_could_hold(text: str) -> None:
     [
         ("a: [1\nb: 2\n", "x:2:2: this is not valid YAML: while parsing a flow sequence"),
         ("a: b: c\n", "x:1:5: this is not valid YAML: mapping values are not allowed here"),
+        ("StateStore: sqlite:\n", ": put a text that holds or ends in a colon in quotes"),
         ("a:\n\t- b\n", "that cannot start any token: indent with spaces"),
         ("a: 1\n---\nb: 2\n", "x:2:1: this is not valid YAML: expected a single document"),
         ("a: *nothing\n", "x:1:4: this is not valid YAML: found undefined alias 'nothing'"),

@@ -19,6 +19,7 @@ from broker.config.consistency import IDENTITY_NAMESPACE
 from broker.errors import ConfigurationError
 from broker.model.function import Function
 from broker.model.mapping import EventSourceMapping
+from broker.model.queue_mapping import QueueMapping
 from broker.model.settings import Configuration
 
 QUEUE = "arn:aws:sqs:eu-west-1:123456789012:orders"
@@ -120,7 +121,7 @@ def test_an_identity_that_is_given_is_kept() -> None:
 def test_a_configuration_from_several_hands_is_checked_as_a_whole() -> None:
     function = parse_function(function_name="orders", callable=print)
     check(Configuration(functions=(function,), event_source_mappings=(mapping(),)))
-    unchecked = EventSourceMapping.model_validate(
+    unchecked = QueueMapping.model_validate(
         {"EventSourceArn": QUEUE, "FunctionName": "x", "FilterCriteria": {"Filters": [{"Pattern": "x"}]}}
     )
     with pytest.raises(ConfigurationError) as raised:

@@ -68,7 +68,18 @@ def test_the_example_of_every_setting_shows_every_setting() -> None:
     written = yaml.safe_load((CONFIG / "every-setting.yaml").read_text())
     assert set(written["Broker"]) == set(SCHEMA["$defs"]["BrokerSettings"]["properties"])
     shown = {name for mapping in written["EventSourceMappings"] for name in mapping["Broker"]}
-    assert shown == set(SCHEMA["$defs"]["Extensions"]["properties"])
+    known = [SCHEMA["$defs"][f"{source}Extensions"]["properties"] for source in ("Queue", "Stream")]
+    assert shown == {name for each in known for name in each}
+
+
+def test_the_schema_takes_a_mapping_as_what_its_arn_says() -> None:
+    stream = {"EventSourceArn": "arn:aws:kinesis:eu-west-1:123456789012:stream/clicks", "FunctionName": "clicks"}
+    valid(
+        {"EventSourceMappings": [{**stream, "StartingPosition": "LATEST", "StartingPositionTimestamp": "2026-01-31"}]}
+    )
+    for fields in ({}, {"StartingPosition": "FIRST"}, {"StartingPosition": "LATEST", "ScalingConfig": {}}):
+        with pytest.raises(ValidationError):
+            valid({"EventSourceMappings": [{**stream, **fields}]})
 
 
 @pytest.mark.parametrize(

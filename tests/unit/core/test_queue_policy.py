@@ -12,14 +12,14 @@ from broker.core.queue_policy import (
     ScalingPolicy,
     queue_policy,
 )
-from broker.model.mapping import EventSourceMapping
+from broker.model.queue_mapping import QueueMapping
 from tests.unit.core.talk import Talk
 
 QUEUE = "arn:aws:sqs:eu-west-1:123456789012:orders"
 
 
 def policy(*, arn: str = QUEUE, concurrency: int | None = None, drain: float = 60.0, **fields: Any) -> QueuePolicy:
-    mapping = EventSourceMapping.model_validate({"EventSourceArn": arn, "FunctionName": "orders", **fields})
+    mapping = QueueMapping.model_validate({"EventSourceArn": arn, "FunctionName": "orders", **fields})
     return queue_policy(
         mapping, accepts=None, function_timeout_seconds=3.0, function_concurrency=concurrency, drain_seconds=drain
     )
@@ -53,7 +53,7 @@ def test_reported_failures_count_and_function_errors_do_not_reduce():
 
 
 def test_the_filters_and_the_functions_timeout_are_taken_as_given():
-    mapping = EventSourceMapping.model_validate({"EventSourceArn": QUEUE, "FunctionName": "orders"})
+    mapping = QueueMapping.model_validate({"EventSourceArn": QUEUE, "FunctionName": "orders"})
 
     def accepts(_record):
         return True

@@ -18,6 +18,9 @@ from broker.model.fields import (
     function_fields,
     mapping_fields,
 )
+from broker.model.mapping_fields import MappingFields
+from broker.model.queue_mapping import QueueMapping
+from broker.model.stream_mapping import StreamMapping
 
 CHANGES_DELIVERY = {
     "BatchSize", "MaximumBatchingWindowInSeconds", "FilterCriteria", "FunctionResponseTypes", "ScalingConfig",
@@ -63,7 +66,31 @@ def test_every_field_says_what_it_does_or_why_it_is_refused() -> None:
 
 
 def test_fifo_queues_have_no_window() -> None:
-    assert row(mapping_fields(), "MaximumBatchingWindowInSeconds").classes == (FieldClass.HONOURED, FieldClass.REFUSED)
+    classes = row(mapping_fields(), "MaximumBatchingWindowInSeconds").classes
+    assert dict(zip(MAPPING_COLUMNS, classes, strict=True)) == {
+        "SQS standard": FieldClass.HONOURED,
+        "SQS FIFO": FieldClass.REFUSED,
+        "Kinesis": FieldClass.HONOURED,
+        "DynamoDB Streams": FieldClass.HONOURED,
+    }
+
+
+def test_only_kinesis_begins_at_a_time() -> None:
+    classes = row(mapping_fields(), "StartingPositionTimestamp").classes
+    assert classes == (FieldClass.REFUSED, FieldClass.REFUSED, FieldClass.HONOURED, FieldClass.REFUSED)
+
+
+def test_queues_and_streams_have_the_same_members_taken_or_refused() -> None:
+    def known(model: type[MappingFields]) -> set[str]:
+        return {field.alias or name for name, field in model.model_fields.items()} | set(model.refused)
+
+    assert known(QueueMapping) == known(StreamMapping)
+
+
+def test_a_field_that_means_something_else_for_streams_says_both() -> None:
+    note = row(mapping_fields(), "BatchSize").note
+    assert note.startswith("Queues: The most records in one event. More than 10 needs")
+    assert note.endswith("Streams: The most records in one event.")
 
 
 def test_a_function_has_one_executor() -> None:
@@ -79,5 +106,5 @@ def test_the_table_has_a_row_for_each_field() -> None:
     table = field_table()
     assert "| Field | " + " | ".join(MAPPING_COLUMNS) + " | |" in table
     assert "| Field | " + " | ".join(FUNCTION_COLUMNS) + " | |" in table
-    assert "| `BatchSize` | honoured | honoured | The most records in one event." in table
+    assert "| `BatchSize` | honoured | honoured | honoured | honoured | Queues: The most records in one event." in table
     assert table.count("\n| `") == len(mapping_fields()) + len(function_fields())

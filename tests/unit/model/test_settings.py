@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from broker.model.reference import StoreKind, StoreReference
 from broker.model.settings import BrokerSettings, Configuration, Dev, Listener
 
 
@@ -49,13 +50,40 @@ def test_a_port_that_is_none_is_refused(port: str) -> None:
     assert "a port is a number from 0 (any free one) to 65535" in mistake(Health={"Listen": f"127.0.0.1:{port}"})
 
 
-@pytest.mark.parametrize("store", ["sqlite:", "sqlite:x.db", "dynamodb:prefix"])
-def test_stores_of_later_versions_are_refused_by_name(store: str) -> None:
-    assert mistake(StateStore=store) == f"the store {store!r} is not supported by this version: use memory:"
+@pytest.mark.parametrize(
+    ("store", "kind", "place"),
+    [
+        ("memory:", StoreKind.MEMORY, ""),
+        ("sqlite:", StoreKind.SQLITE, ""),
+        ("sqlite:x/y z.db", StoreKind.SQLITE, "x/y z.db"),
+        ("sqlite:/var/lib/broker.db", StoreKind.SQLITE, "/var/lib/broker.db"),
+        ("dynamodb:broker-", StoreKind.DYNAMODB, "broker-"),
+    ],
+)
+def test_a_store_is_a_kind_and_a_place(store: str, kind: StoreKind, place: str) -> None:
+    assert BrokerSettings(state_store=store).store == StoreReference(kind=kind, place=place)
 
 
-def test_a_store_that_is_none_is_refused() -> None:
-    assert mistake(StateStore="redis:") == "'redis:' is not a state store: use memory:"
+@pytest.mark.parametrize(
+    ("store", "sentence"),
+    [
+        ("redis:", "use memory:, sqlite:, sqlite:PATH or dynamodb:TABLE_PREFIX"),
+        ("sqlite", "use memory:, sqlite:, sqlite:PATH or dynamodb:TABLE_PREFIX"),
+        ("sqlite:///var/x.db", "write the path after the colon, as sqlite:/var/lib/x.sqlite"),
+        ("memory:x", "memory: takes nothing after the colon"),
+        ("dynamodb:", "dynamodb: takes the beginning of a table's name"),
+        ("dynamodb:a b", "dynamodb: takes the beginning of a table's name"),
+    ],
+)
+def test_a_store_that_is_none_is_refused(store: str, sentence: str) -> None:
+    assert mistake(StateStore=store) == f"{store!r} is not a state store: {sentence}"
+
+
+def test_a_lease_lasts_from_two_seconds_to_five_minutes() -> None:
+    assert BrokerSettings().lease_duration_in_seconds == 10
+    assert BrokerSettings(lease_duration_in_seconds=2).lease_duration_in_seconds == 2
+    assert mistake(LeaseDurationInSeconds=1.9)
+    assert mistake(LeaseDurationInSeconds=301)
 
 
 @pytest.mark.parametrize("account", ["1", "12345678901x", "1234567890123"])
