@@ -34,6 +34,7 @@ _USABLE = frozenset({"ACTIVE", "UPDATING"})
 _NAME = re.compile(r"[A-Za-z0-9_.-]{3,255}")
 _SUFFIX = "-state"
 _SERVICE = "dynamodb"
+_FIRST_POLL_SECONDS = 0.1
 _POLL_SECONDS = 1.0
 _POLLS = 120
 """A table is there after some ten seconds; after two minutes something is wrong."""
@@ -85,13 +86,13 @@ class StateTable:
         Raises:
             StoreError: it cannot be made or used.
         """
-        for _ in range(_POLLS):
+        for attempt in range(_POLLS):
             description = await self._describe()
             if description is None:
                 await self._create()
             elif self._is_usable(description):
                 return
-            await anyio.sleep(_POLL_SECONDS)
+            await anyio.sleep(min(_POLL_SECONDS, _FIRST_POLL_SECONDS * 2**attempt))
         raise StoreError(
             f"The state table {self.name} in {self.region} is not active after {_POLLS * _POLL_SECONDS:.0f} s. Look at "
             "it in the console.",

@@ -60,7 +60,7 @@ _ESCAPES = {"\\040": " ", "\\011": "\t", "\\012": "\n", "\\134": "\\"}
 """How the table writes what would break its lines."""
 
 
-def require_local(path: Path, *, mounts: Path = MOUNTS) -> None:
+def require_local(path: Path, *, mounts: Path | None = None) -> None:
     """Raises `StoreError` where `path`, a file or a folder that may be yet to come, is on a network file system."""
     kind = file_system_of(path, mounts=mounts)
     if kind.removeprefix("fuse.") in _NETWORK_TYPES:
@@ -73,10 +73,10 @@ def require_local(path: Path, *, mounts: Path = MOUNTS) -> None:
         )
 
 
-def file_system_of(path: Path, *, mounts: Path = MOUNTS) -> str:
+def file_system_of(path: Path, *, mounts: Path | None = None) -> str:
     """The type of the file system of `path` as the table of mounts names it; empty where there is no such table."""
     target = path.resolve()
-    covering = ((folder, kind) for folder, kind in _mounted(mounts) if target.is_relative_to(folder))
+    covering = ((folder, kind) for folder, kind in _mounted(mounts or MOUNTS) if target.is_relative_to(folder))
     # Of two mounts on one folder the later one covers the other.
     return max(enumerate(covering), key=lambda each: (len(each[1][0].parts), each[0]), default=(0, (target, "")))[1][1]
 

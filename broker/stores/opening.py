@@ -49,10 +49,10 @@ async def open_store(
         ConfigurationError: the setting is wrong.
         StoreError: the store cannot be used.
     """
-    kind, _, place = setting.partition(":")
-    if kind == "memory" and not place:
+    kind, colon, place = setting.partition(":")
+    if setting == "memory:":
         yield MemoryStateStore()
-    elif kind == "sqlite":
+    elif kind == "sqlite" and colon:
         async with SqliteStateStore(Path(place) if place else data_folder / FILE_NAME) as store:
             yield store
     elif kind == "dynamodb":

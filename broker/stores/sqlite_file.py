@@ -81,7 +81,7 @@ def connect(path: Path) -> sqlite3.Connection:
             retryable=False,
         ) from error
     with translated("Opening", path), _closed_on_failure(path) as connection:
-        _require_ours(connection, path)
+        _look(connection, path)
         _enter_write_ahead_log(connection, path)
         connection.execute("PRAGMA synchronous=FULL")
         connection.execute(f"PRAGMA journal_size_limit={_JOURNAL_BYTES}")
@@ -114,8 +114,19 @@ def _closed_on_failure(path: Path) -> Iterator[sqlite3.Connection]:
         opening.pop_all()
 
 
+def _look(connection: sqlite3.Connection, path: Path) -> None:
+    """Looks before anything is written: the header of another program's file stays as it is.
+
+    In one transaction: a file that another process is just making is seen before or after, never half.
+    """
+    connection.execute("BEGIN")
+    try:
+        _require_ours(connection, path)
+    finally:
+        _roll_back(connection)
+
+
 def _require_ours(connection: sqlite3.Connection, path: Path) -> None:
-    """Looks before anything is written: the header of another program's file stays as it is."""
     owner, schema = _pragma(connection, "application_id"), _pragma(connection, "user_version")
     if owner == APPLICATION_ID and schema == SCHEMA_VERSION:
         return

@@ -1,21 +1,24 @@
 """Memory in virtual time; a SQLite file, and DynamoDB in an emulator, in real time: one contract."""
 
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
+from anyio.from_thread import start_blocking_portal
 
 from broker.aws.clients import Clients
-from broker.cli.emulator import Emulator
+from broker.cli.emulator import Emulator, find_command, running_emulator
+from broker.errors import CommandError
 from broker.stores.dynamodb import DynamoDbStateStore
 from broker.stores.memory import MemoryStateStore
 from broker.stores.sqlite import SqliteStateStore
 from broker.testing.stores import InMemoryStateStore
 from tests.conformance.store_contract import OpenWorld, StateStoreContract, StoreWorld
-from tests.emulator import enter
+from tests.emulator import ACCOUNT_ID, REGION, enter
 
 pytestmark = pytest.mark.anyio
 
@@ -78,13 +81,24 @@ def table_worlds(emulator: Emulator) -> OpenWorld:
     @asynccontextmanager
     async def open_world() -> AsyncIterator[StoreWorld]:
         async with Clients() as clients:
-            store = DynamoDbStateStore(
-                table_prefix=f"broker-{uuid.uuid4().hex}", clients=clients, region=emulator.region
-            )
-            async with store, store.reopened() as other:
+            place: Any = {"table_prefix": f"broker-{uuid.uuid4().hex}", "clients": clients, "region": emulator.region}
+            async with DynamoDbStateStore(**place) as store, DynamoDbStateStore(**place) as other:
                 yield StoreWorld(store, other)
 
     return open_world
+
+
+@pytest.fixture(scope="module")
+def tables(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
+    """An emulator of DynamoDB."""
+    try:
+        command = ["env", "SERVICES=dynamodb,sts", *find_command(None)]
+    except CommandError as error:
+        pytest.skip(f"{error} (`make test` sets it up)")
+    folder = Path(tmp_path_factory.mktemp("emulator"))
+    running = running_emulator(command, folder=folder, account_id=ACCOUNT_ID, region=REGION)
+    with start_blocking_portal() as portal, portal.wrap_async_context_manager(running) as emulator:
+        yield emulator
 
 
 class TestMinistack(StateStoreContract):
@@ -95,6 +109,6 @@ class TestMinistack(StateStoreContract):
         return "asyncio"
 
     @pytest.fixture
-    def open_world(self, emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> OpenWorld:
-        enter(emulator, monkeypatch)
-        return table_worlds(emulator)
+    def open_world(self, tables: Emulator, monkeypatch: pytest.MonkeyPatch) -> OpenWorld:
+        enter(tables, monkeypatch)
+        return table_worlds(tables)
