@@ -51,13 +51,19 @@ class Step(Enum):
     """Ask the owner to hand it over."""
 
 
-def next_step(lease: Lease, *, worker_id: str, target: str | None, live: Collection[str]) -> Step:
-    """What `worker_id` does about a lease that should be `target`'s; `live` are the ids of all workers that are."""
+def next_step(lease: Lease, *, worker_id: str, target: str | None, workers: Mapping[str, Worker]) -> Step:
+    """What `worker_id` does about a lease that should be `target`'s; `workers` are all that live, by id."""
     if target != worker_id or lease.owner == worker_id:
         return Step.NOTHING
-    if lease.owner not in live:
+    if lease.owner not in workers:
         return Step.TAKE
-    return Step.NOTHING if lease.asked_by in live else Step.ASK
+    asker = workers.get(lease.asked_by)
+    return Step.NOTHING if asker is not None and can_own(asker, lease.key.mapping) else Step.ASK
+
+
+def can_own(worker: Worker, mapping: str) -> bool:
+    """Whether a live worker may be given leases of a mapping."""
+    return mapping in worker.mappings and not worker.is_draining
 
 
 def plan(leases: Iterable[Lease], workers: Iterable[Worker]) -> dict[LeaseKey, str]:
@@ -65,7 +71,7 @@ def plan(leases: Iterable[Lease], workers: Iterable[Worker]) -> dict[LeaseKey, s
 
     Give it the leases of shards that may be read and of slots, whoever owns them, and all live workers.
     """
-    able = sorted((worker for worker in workers if not worker.is_draining), key=lambda each: each.worker_id)
+    able = sorted(workers, key=lambda worker: worker.worker_id)
     ordered = sorted(leases, key=lambda lease: (lease.key.mapping, lease.key.key))
     targets: dict[LeaseKey, str] = {}
     for name, pool in _pools(ordered).items():
@@ -139,7 +145,7 @@ class _Pool:
         """For each mapping those that serve it; equal sets are one class."""
         mappings = {lease.key.mapping for lease in leases}
         return {
-            mapping: frozenset(worker.worker_id for worker in workers if mapping in worker.mappings)
+            mapping: frozenset(worker.worker_id for worker in workers if can_own(worker, mapping))
             for mapping in mappings
         }
 
@@ -151,7 +157,7 @@ class _Pool:
     def balanced(self) -> dict[LeaseKey, str]:
         """Moves what must move. Each move brings two counts nearer, so that it ends."""
         classes = sorted({able for able in self._able.values() if able}, key=sorted)
-        while any([self._even_out(able) for able in classes]):
+        while any(self._even_out(able) for able in classes):
             pass
         return {
             LeaseKey(mapping=mapping, key=key): hand.worker_id

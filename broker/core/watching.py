@@ -14,8 +14,8 @@ quarter is for what lies between the look at the time and the start of an invoca
 there for longer starts one invocation too many, and its fencing token is what tells.
 
 When a watch begins anew: a row's version moved; or between the answers to two readings more time passed than a gap of
-D/4 allows, because the watcher was paused, or could not read. Then nobody could be seen beating, and in the second case perhaps
-nobody could beat either: to have seen nothing is no evidence.
+D/4 allows, because the watcher was paused, or could not read. Then nobody could be seen beating, and in the second case
+perhaps nobody could beat either: to have seen nothing is no evidence.
 
 Invariants: nobody is expired who was not seen with one version for D, in readings that follow each other closely.
 
@@ -32,8 +32,8 @@ POLL_SECONDS = 0.5
 POLLS_PER_LEASE = 8
 """At least so many, so that one that fails does not make a gap."""
 ROWS_PER_SECOND = 64
-"""Rows of workers that one process reads. Every worker reads the rows of all: the cost of a fleet grows with its square,
-100 workers that read every half second would pay for 20,000 rows a second. So beyond 32 workers readings get rarer."""
+"""Rows of workers that one process reads. Every worker reads the rows of all: the cost of a fleet grows with its square
+(100 workers, twice a second, read 20,000 rows). So beyond 32 workers readings get rarer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
