@@ -20,14 +20,18 @@ from broker.ports import Clock
 
 EventT = TypeVar("EventT")
 ActionT = TypeVar("ActionT")
+Heard = TypeVar("Heard", contravariant=True)
+Answer = TypeVar("Answer", covariant=True)
+Said = TypeVar("Said", covariant=True)
+Done = TypeVar("Done", contravariant=True)
 Common = Woke | Stopping | Returned
 """What every consumer hears."""
 
 
-class Consumer(Protocol[EventT, ActionT]):
+class Consumer(Protocol[Heard, Said]):
     """Decides: `QueueConsumer`, `ShardConsumer`."""
 
-    def handle(self, event: EventT | Common, now: float) -> Sequence[ActionT | Tell]:
+    def handle(self, event: Heard | Common, now: float) -> Sequence[Said | Tell]:
         """Hears one event and says what to do."""
         ...
 
@@ -42,14 +46,14 @@ class Consumer(Protocol[EventT, ActionT]):
         ...
 
 
-class Performer(Protocol[EventT, ActionT]):
+class Performer(Protocol[Answer, Done]):
     """Does: `QueuePerformer`, `ShardPerformer`."""
 
     def tell(self, action: Tell) -> None:
         """Says to the observers what happened."""
         ...
 
-    async def perform(self, action: ActionT) -> EventT:
+    async def perform(self, action: Done) -> Answer:
         """Performs one action and returns its answer."""
         ...
 
