@@ -135,16 +135,21 @@ class Fleet:
         """The leases of a mapping that are ours and not given away."""
         return self._holdings.owned(mapping)
 
-    def register(self, tenant: Tenant) -> None:
-        """Begins to hold leases for a mapping."""
+    @property
+    def problem(self) -> str:
+        """Why the state store does not answer; empty while it does."""
+        return self._problem
+
+    @asynccontextmanager
+    async def serving(self, tenant: Tenant) -> AsyncIterator[None]:
+        """Holds leases for a mapping during the block; what its tenant has not released by then is cut short."""
         self._tenants[tenant.mapping] = tenant
         self.changed()
-
-    def unregister(self, tenant: Tenant) -> None:
-        """Serves the mapping no more. What the tenant has not released counts as lost."""
-        if self._tenants.get(tenant.mapping) is tenant:
+        try:
+            yield
+        finally:
             del self._tenants[tenant.mapping]
-            self._holdings.forget_mapping(tenant.mapping)
+            self._holdings.end(tenant.mapping)
             self.changed()
 
     def changed(self) -> None:
@@ -339,4 +344,5 @@ class Fleet:
                 await step()
             except StoreError:
                 self._look_at = -inf
-        self._announce()
+            finally:
+                self._announce()

@@ -244,10 +244,12 @@ class Holdings:
         for holding in tuple(self._held.values()):
             self._lose(holding, detail)
 
-    def forget_mapping(self, mapping: str) -> None:
-        """Its tenant is gone: whatever it still has is lost."""
+    def end(self, mapping: str) -> None:
+        """Its tenant has ended: whatever it still had is cut short, and given away by the next turn."""
         for holding in self._of(mapping):
-            self._lose(holding, "its mapping has ended")
+            if not holding.is_given:
+                holding.tenant.lost(holding.lease)
+                holding.is_given = True
 
 
 def _is_same(found: Lease, held: Lease) -> bool:

@@ -32,7 +32,7 @@ class PausableStore:
 
     async def _pause(self) -> None:
         with anyio.CancelScope(shield=True):
-            while (seconds := self.paused_until - anyio.current_time()) > 0:
+            while (seconds := self.paused_until - anyio.current_time()) > 0:  # noqa: ASYNC110 - it may be prolonged
                 await anyio.sleep(seconds)
 
     async def read(self, partition: str) -> Mapping[str, Row]:
@@ -127,7 +127,6 @@ class Process:
             timing=world.timing,
         )
         self.tenant.fleet = self.fleet
-        self.fleet.register(self.tenant)
         self._ended = anyio.Event()
         self._stop = anyio.Event()
         self._crash = anyio.CancelScope()
@@ -135,7 +134,7 @@ class Process:
 
     async def run(self) -> None:
         with self._crash:
-            async with self.fleet.running():
+            async with self.fleet.running(), self.fleet.serving(self.tenant):
                 await self._stop.wait()
         self._world.processes.remove(self)
         self._ended.set()

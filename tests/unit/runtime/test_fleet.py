@@ -3,9 +3,9 @@
 import anyio
 import pytest
 
-from broker.core.lease_rows import WORKERS, shard_key
-from broker.model.observation import LeaseReleased, LeaseTaken, LeaseWasLost, StoreProblem, StoreRecovered
-from tests.unit.runtime.fleet_world import MAPPING, World, worlds
+from broker.core.lease_rows import WORKERS
+from broker.model.observation import LeaseWasLost, StoreProblem, StoreRecovered
+from tests.unit.runtime.fleet_world import World, worlds
 
 pytestmark = pytest.mark.anyio
 
