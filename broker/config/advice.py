@@ -107,6 +107,18 @@ def _crowd(stream: StreamReference, allowed: int) -> str:
     return f"more than {allowed} mappings read the shards of {stream.name}, so they throttle each other{advice}"
 
 
+def distant_destinations(mappings: Sequence[EventSourceMapping]) -> Iterator[Found]:
+    """Destinations in another region; a bucket's name does not say where it is."""
+    for index, mapping in enumerate(mappings):
+        destination = mapping.destination if isinstance(mapping, StreamMapping) else None
+        if destination and destination.region and destination.region != mapping.source.region:
+            message = (
+                f"the stream is in {mapping.source.region} and its destination in {destination.region}: records that are "
+                "given up leave the region"
+            )
+            yield ("EventSourceMappings", index, "DestinationConfig", "OnFailure", "Destination"), message
+
+
 def forgotten_positions(settings: BrokerSettings, mappings: Sequence[EventSourceMapping]) -> Iterator[Found]:
     """A store that keeps no positions, beside streams."""
     streams = [mapping for mapping in mappings if isinstance(mapping, StreamMapping)]

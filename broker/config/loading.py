@@ -8,7 +8,13 @@ from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
-from broker.config.advice import contended_functions, crowded_streams, forgotten_positions, hopeless_patterns
+from broker.config.advice import (
+    contended_functions,
+    crowded_streams,
+    distant_destinations,
+    forgotten_positions,
+    hopeless_patterns,
+)
 from broker.config.consistency import Found, conflicts, future_mistakes, pattern_mistake, pattern_mistakes
 from broker.config.document import Document, Location, path_of, read
 from broker.config.environment import overlaid, unknown_variables
@@ -131,6 +137,7 @@ def notices(configuration: Configuration, environment: Mapping[str, str] = os.en
     noticed = [
         *contended_functions(configuration.functions, mappings),
         *crowded_streams(mappings),
+        *distant_destinations(mappings),
         *forgotten_positions(configuration.broker, mappings),
     ]
     others = [f"{path_of(location)}: {message}" for location, message in noticed]
