@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from copy import deepcopy
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
 import orjson
 from anyio.lowlevel import checkpoint
@@ -53,7 +53,7 @@ class FakeDynamoDb:
         self.before: dict[str, list[Callable[[], None]]] = {}
         """What happens just before the next calls of an operation."""
 
-    async def __aenter__(self) -> "FakeDynamoDb":
+    async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *details: object) -> None:

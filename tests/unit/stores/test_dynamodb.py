@@ -81,12 +81,12 @@ async def test_parts_of_a_large_row_have_these_attributes_and_none_that_could_ex
         "w": {"partition": "S", "key": "S", "version": "N", "nonce": "S", "parts": "N", "written_at": "S"},
         **{
             f"w#part#n1#{index}": {
-                **{"partition": "S", "key": "S", "part_of": "S", "version": "N"},
-                **{"nonce": "S", "body": "S", "written_at": "S"},
+                "partition": "S", "key": "S", "part_of": "S", "version": "N",
+                "nonce": "S", "body": "S", "written_at": "S",
             }
             for index in range(4)
         },
-    }
+    }  # fmt: skip
     assert all(len(item["body"]["S"].encode()) <= PART_SIZE for _, item in rows_of(server) if "body" in item)
 
 

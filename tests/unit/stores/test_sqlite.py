@@ -1,5 +1,7 @@
 """A store in a file refuses what is not its own, says what is wrong, and serves several event loops and threads."""
 
+# ruff: noqa: ASYNC240 - a look at a small file
+
 import sqlite3
 import threading
 from collections.abc import Iterator
