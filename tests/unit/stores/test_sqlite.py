@@ -5,6 +5,7 @@
 import sqlite3
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import anyio
@@ -289,3 +290,28 @@ async def test_stores_that_make_the_file_at_once_use_one(path: Path) -> None:
             tasks.start_soon(use, number)
     async with SqliteStateStore(path) as store:
         assert [(await store.read("p"))["k"].value["by"]] == won
+
+
+async def test_a_file_that_another_process_is_making_is_not_taken_for_a_foreign_one(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between two looks at the header somebody else makes the whole table."""
+    pragma, looks = sqlite_file._pragma, []
+
+    def look(connection: sqlite3.Connection, name: str) -> int:
+        found = pragma(connection, name)
+        if not looks:
+            looks.append(name)
+            with suppress(StoreError):  # it may be held off
+                sqlite_file.connect(path).close()
+        return found
+
+    path.parent.mkdir()
+    monkeypatch.setattr(sqlite_file, "BUSY_SECONDS", 0.05)
+    with sqlite3.connect(path) as connection:
+        connection.execute("PRAGMA journal_mode=WAL")
+    connection.close()
+    monkeypatch.setattr(sqlite_file, "_pragma", look)
+    async with SqliteStateStore(path) as store:
+        assert await store.read("p") == {}
+    assert looks == ["application_id"]
