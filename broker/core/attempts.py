@@ -83,8 +83,8 @@ class Attempts:
         )
         self.lease_until = lease_until
         """Nothing starts from this instant on."""
-        self.is_at_tip = False
-        """Whether the last read found nothing more in the shard."""
+        self.empty_at: float | None = None
+        """The service's time at which the shard was last found to have nothing more; None before."""
 
     # ---- what is there
 
@@ -126,8 +126,6 @@ class Attempts:
             return lane.head.due_at
         if lane.waiting_count:
             return self._cutter.due_at(lane, now, server_now)
-        if self._window and self.is_at_tip and (seconds := self._window.lapses_in(server_now)) is not None:
-            return now + seconds
         return None
 
     def statistics_of(self, lane: Lane) -> LaneStatistics:
@@ -154,6 +152,8 @@ class Attempts:
         """Does the next thing with an idle lane; False where it has to wait."""
         if now < self._start_at:
             return False
+        if self._window and self._window.is_oversized and not (lane.head and lane.head.closing):
+            lane.work.appendleft(self._cutter.closing(lane, Closing.EARLY))
         head = lane.head or self._cut(lane, now, server_now, has_ended=has_ended)
         if head is None or now < head.due_at:
             return False
@@ -168,18 +168,17 @@ class Attempts:
     def _cut(self, lane: Lane, now: float, server_now: float, *, has_ended: bool) -> Attempt | None:
         if lane.waiting_count:
             head = self._cutter.cut(lane, now, server_now, has_ended=has_ended)
-        elif self._window and self._is_over(self._window, server_now, has_ended=has_ended):
-            head = self._cutter.closing(Closing.FINAL)
+        elif self._window and self._is_over(self._window, has_ended=has_ended):
+            head = self._cutter.closing(lane, Closing.FINAL)
         else:
             return None
         if head:
             lane.work.append(head)
         return head
 
-    def _is_over(self, window: TumblingWindow, server_now: float, *, has_ended: bool) -> bool:
+    def _is_over(self, window: TumblingWindow, *, has_ended: bool) -> bool:
         """Whether the open window of a shard in which nothing waits is to be closed."""
-        seconds = window.lapses_in(server_now)
-        return seconds is not None and (has_ended or (self.is_at_tip and not seconds))
+        return (has_ended and window.start is not None) or window.has_lapsed(self.empty_at)
 
     def _is_spent(self, head: Attempt) -> bool:
         """Whether an earlier owner of the shard has used up its retries."""
@@ -232,13 +231,12 @@ class Attempts:
 
     # ---- how an invocation ended
 
-    def not_started(self, number: int, now: float) -> None:
+    def not_started(self, number: int) -> None:
         """The lease was not certain any more when it was its turn."""
         lane = self._flights.pop(number)
         head = lane.work[0]
         head.phase = Phase.READY
         head.invocations -= 1
-        self.lease_until = min(self.lease_until, now)
 
     def finished(self, event: Finished, now: float) -> None:
         """An invocation ended."""
@@ -320,12 +318,8 @@ class Attempts:
     def _leave(self, lane: Lane, head: Attempt) -> None:
         """The head is done."""
         lane.work.popleft()
-        if not self._window:
-            return
-        if head.closing:
+        if self._window and head.closing:
             self._close(self._window, head.closing)
-        elif self._window.is_oversized:
-            lane.work.appendleft(self._cutter.closing(Closing.EARLY))
 
     def _close(self, window: TumblingWindow, closing: Closing) -> None:
         described = window.described(closing)
@@ -375,7 +369,8 @@ class Attempts:
         self._discards.give_up(lane, head, response, now)
 
     def _is_too_large(self, head: Attempt) -> bool:
-        return event_size(head.records) > self._policy.payload_limit_bytes
+        keys = self._window.event_keys(head.closing) if self._window else None
+        return bool(head.records) and event_size(head.records) + keys_bytes(keys) > self._policy.payload_limit_bytes
 
     def discarded(self, event: Discarded, now: float) -> None:
         """A destination has answered."""

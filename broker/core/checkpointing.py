@@ -78,15 +78,15 @@ class Ledger:
             return records
         return [record for record in records if not any(_is_settled(record, marks) for marks in self._inherited)]
 
-    def advance(self, read_through: str | None, server_now: float, behind_ms: int | None) -> None:
-        """Something was settled, or read: moves the mark."""
+    def advance(self, read_through: str | None, tip_at: float | None) -> None:
+        """Something was settled, or read: moves the mark. `tip_at` is the service's time up to which all was read."""
         unsettled = [first for lane in self._lanes if (first := lane.first_unsettled)]
         if not unsettled:
             candidate = read_through
-            self._settled_at = server_now - (behind_ms or 0) / 1000
+            self._settled_at = self._settled_at if tip_at is None else tip_at
         else:
             oldest = min(unsettled, key=lambda record: int(record.identifier))
-            self._settled_at = min(oldest.arrived_at, server_now)
+            self._settled_at = oldest.arrived_at
             candidate = self._mark_before(int(oldest.identifier))
         if candidate is not None and (self.low is None or is_before(self.low, candidate)):
             self.low = candidate
@@ -109,21 +109,11 @@ class Ledger:
         self._is_urgent = True
 
     @property
-    def is_outstanding(self) -> bool:
-        """Whether a write has no answer yet."""
-        return self._outstanding is not None
-
-    @property
-    def is_failing(self) -> bool:
-        """Whether the last write failed."""
-        return self._backoff.failures > 0
-
-    @property
     def deadline(self) -> float | None:
         """When a write is due that is held back; None while one is outstanding."""
         if self._outstanding is not None:
             return None
-        if self.is_failing:
+        if self._is_failing:
             return self._backoff.until
         return self._refresh_at if self.is_written else self._not_before
 
@@ -195,22 +185,27 @@ class Ledger:
     def _head_of(self, lane: Lane) -> HeadBatch | None:
         """The batch whose budget the next owner of the shard must not refill."""
         head = lane.head
-        if head is None:
+        if head is None or not head.failures:
             return lane.restored
         records = head.records or (lane.discarding.records if lane.discarding else ())
-        if not records or not head.failures:
-            return None
         return HeadBatch(
             factor=self._factor,
             lane=lane.index,
-            first=records[0].identifier,
-            last=records[-1].identifier,
+            first=records[0].identifier if records else "",
+            last=records[-1].identifier if records else "",
             failures=head.failures,
             invocations=head.invocations,
         )
 
+    @property
+    def _is_failing(self) -> bool:
+        """Whether the last write failed: then it is not known what stands."""
+        return self._backoff.failures > 0
+
     def _says_nothing_new(self, checkpoint: Checkpoint) -> bool:
         saved = self.saved
+        if self._is_failing:
+            return False
         told = replace(checkpoint, settled_at=saved.settled_at, behind_ms=saved.behind_ms)
         return told == saved
 

@@ -21,6 +21,9 @@ from broker.model.batch import BatchTrigger
 from broker.model.checkpoint import HeadBatch
 from broker.model.stream import StreamRecord
 
+EXPIRY_GRAIN_SECONDS = 0.001
+"""Arrival times have milliseconds: a record exceeds its age a millisecond after it has reached it."""
+
 
 def expired_before(records: Records, policy: StreamPolicy, server_now: float) -> Records:
     """The records that are too old, by the service's clock."""
@@ -49,34 +52,42 @@ class Cutter:
         """A batch with a budget of its own."""
         return Attempt(number=self.next_number(), records=records, trigger=trigger)
 
-    def closing(self, closing: Closing) -> Attempt:
+    def closing(self, lane: Lane, closing: Closing) -> Attempt:
         """The last invocation of a tumbling window, without records."""
-        return Attempt(number=self.next_number(), records=(), trigger=BatchTrigger.TUMBLING_WINDOW, closing=closing)
+        attempt = self.attempt((), BatchTrigger.TUMBLING_WINDOW)
+        attempt.closing = closing
+        if lane.restored and not lane.restored.last:
+            _restore(lane, lane.restored, attempt)
+        return attempt
 
-    def due_at(self, lane: Lane, now: float, server_now: float) -> float:
+    def due_at(self, lane: Lane, now: float, server_now: float) -> float | None:
         """When what waits in an idle lane is cut at the latest, or its oldest record has expired."""
+        if lane.is_awaiting:
+            return None
         window_ends_at = self._window_ends_at(lane)
         age = self._policy.maximum_record_age_seconds
         if age < 0:
             return window_ends_at
         oldest = lane.waiting(1)[0].arrived_at
-        return min(window_ends_at, now + max(oldest + age - server_now, 0.0))
+        return min(window_ends_at, now + max(oldest + age - server_now, 0.0) + EXPIRY_GRAIN_SECONDS)
 
     def _window_ends_at(self, lane: Lane) -> float:
         return max(lane.since, lane.finished_at) + self._policy.window_seconds
 
     def cut(self, lane: Lane, now: float, server_now: float, *, has_ended: bool) -> Attempt | None:
         """The next batch of a lane in which records wait; None where it is not its time."""
-        if lane.restored and (again := self._cut_again(lane, lane.restored, now, has_ended=has_ended)):
-            return again
-        if lane.restored:
+        if lane.is_awaiting and not has_ended:
             return None
         records = lane.waiting(self._policy.batch_size)
+        if lane.restored and lane.restored.last:
+            records = _before(lane.restored, records) or records
+            if again := self._cut_again(lane, lane.restored, records, now):
+                return again
         trigger = None
         if self._window:
             belonging = self._window.prefix(records)
             if not belonging:
-                return self.closing(Closing.FINAL)
+                return self.closing(lane, Closing.FINAL)
             trigger = BatchTrigger.TUMBLING_WINDOW if belonging < len(records) else None
             records = records[:belonging]
         fitting = fitting_count(records, self._policy.payload_limit_bytes)
@@ -107,16 +118,30 @@ class Cutter:
         lane.since = since
         return taken
 
-    def _cut_again(self, lane: Lane, restored: HeadBatch, now: float, *, has_ended: bool) -> Attempt | None:
-        """The batch that an earlier owner was trying; None while its end has not been read, or where it is gone."""
-        waiting = lane.waiting(lane.waiting_count)
-        end = int(restored.last)
-        if not has_ended and int(waiting[-1].identifier) < end:
+    def _cut_again(self, lane: Lane, restored: HeadBatch, records: list[StreamRecord], now: float) -> Attempt | None:
+        """The batch that an earlier owner was trying, as far as it still is one; None where it is not its turn."""
+        first, last = int(restored.first), int(restored.last)
+        if int(records[0].identifier) < first:
             return None
-        lane.restored = None
-        count = sum(1 for record in waiting if int(record.identifier) <= end)
+        again = list(takewhile(lambda record: int(record.identifier) <= last, records))
+        if not again:
+            lane.restored, lane.is_awaiting = None, False
+            return None
+        count = self._window.prefix(again) if self._window else len(again)
         if not count:
             return None
         attempt = self.attempt(lane.take(count, now), BatchTrigger.RETRY)
-        attempt.failures, attempt.invocations = restored.failures, restored.invocations
+        _restore(lane, restored, attempt)
         return attempt
+
+
+def _before(restored: HeadBatch, records: list[StreamRecord]) -> list[StreamRecord]:
+    """The records that precede a batch: an earlier owner has passed over them, with other filters."""
+    first = int(restored.first)
+    return list(takewhile(lambda record: int(record.identifier) < first, records))
+
+
+def _restore(lane: Lane, restored: HeadBatch, attempt: Attempt) -> None:
+    """A batch goes on with the failures that it had under an earlier owner of the shard."""
+    attempt.failures, attempt.invocations = restored.failures, restored.invocations
+    lane.restored, lane.is_awaiting = None, False

@@ -109,8 +109,8 @@ class Lane:
     """One lane. Its owner decides; this keeps the order."""
 
     __slots__ = (
-        "_byte_count", "_first", "_records", "backoff_failures", "discarding", "finished_at", "index", "mark",
-        "overdue_since", "restored", "since", "stuck_batch", "work",
+        "_byte_count", "_first", "_records", "backoff_failures", "discarding", "finished_at", "index", "is_awaiting",
+        "mark", "overdue_since", "restored", "since", "stuck_batch", "work",
     )  # fmt: skip
 
     def __init__(self, index: int, *, mark: str | None = None, restored: HeadBatch | None = None) -> None:
@@ -118,7 +118,9 @@ class Lane:
         self.mark = mark
         """Everything of this lane up to here is settled."""
         self.restored = restored
-        """The batch that an earlier owner of the shard was trying."""
+        """The batch that an earlier owner of the shard was trying, until it is cut again."""
+        self.is_awaiting = bool(restored and restored.last)
+        """Whether the end of that batch is still to be read; nothing starts before."""
         self.work: deque[Attempt] = deque()
         self.discarding: Discarding | None = None
         self.backoff_failures = 0
@@ -166,12 +168,14 @@ class Lane:
     @property
     def held_count(self) -> int:
         """Records that are not settled."""
-        return self.waiting_count + sum(len(attempt.records) for attempt in self.work)
+        discarding = len(self.discarding.records) if self.discarding else 0
+        return self.waiting_count + discarding + sum(len(attempt.records) for attempt in self.work)
 
     @property
     def held_bytes(self) -> int:
         """Their serialised size."""
-        return self._byte_count + sum(sum(map(_size_of, attempt.records)) for attempt in self.work)
+        discarding = sum(map(_size_of, self.discarding.records)) if self.discarding else 0
+        return self._byte_count + discarding + sum(sum(map(_size_of, attempt.records)) for attempt in self.work)
 
     @property
     def first_unsettled(self) -> StreamRecord | None:
@@ -198,6 +202,11 @@ class Lane:
         added = len(self._records)
         self._records += records
         self._byte_count += sum(map(_size_of, self._records[added:]))
+
+    def read(self, through: str | None) -> None:
+        """The shard has been read up to here, and what came is in the lanes."""
+        if self.is_awaiting and self.restored and through and not is_before(through, self.restored.last):
+            self.is_awaiting = False
 
     def take(self, count: int, now: float) -> Records:
         """Takes the first `count` waiting records out; what remains has waited since now."""

@@ -29,8 +29,8 @@ class Reading:
     """The reader's place in one shard."""
 
     __slots__ = (
-        "_backoff", "_expired_count", "_next_at", "_number", "_pace", "_position", "_reopen", "_sent_at", "behind_ms",
-        "has_ended", "maximum_count", "outstanding", "read_through",
+        "_answer_bytes", "_asked_at", "_backoff", "_expired_count", "_has_more", "_next_at", "_number", "_pace",
+        "_position", "_reopen", "behind_ms", "has_ended", "maximum_count", "outstanding", "read_through", "tip_at",
     )  # fmt: skip
 
     def __init__(self, policy: StreamPolicy, position: Position) -> None:
@@ -41,7 +41,9 @@ class Reading:
         self._position = position
         self._reopen = True
         self._next_at = float("-inf")
-        self._sent_at = float("-inf")
+        self._asked_at = float("-inf")
+        self._answer_bytes = 0
+        self._has_more = False
         self._number = 0
         self._expired_count = 0
         self.outstanding = False
@@ -49,16 +51,8 @@ class Reading:
         self.read_through: str | None = None
         """The sequence number up to which the shard has been read by this consumer; None before the first."""
         self.behind_ms: int | None = None
-
-    @property
-    def position(self) -> Position:
-        """Where reading would be opened anew."""
-        return self._position
-
-    @property
-    def is_failing(self) -> bool:
-        """Whether the last read failed."""
-        return self._backoff.failures > 0
+        self.tip_at: float | None = None
+        """The service's time up to which everything that had arrived has been read; None before the first page."""
 
     @property
     def deadline(self) -> float | None:
@@ -70,7 +64,8 @@ class Reading:
         if self.outstanding or self.has_ended or now < self._next_at:
             return None
         self.outstanding = True
-        self._sent_at = now
+        if not self._has_more:
+            self._asked_at, self._answer_bytes = now, 0
         self._number += 1
         position = self._position if self._reopen else None
         return Read(number=self._number, position=position, maximum_count=self.maximum_count)
@@ -87,17 +82,24 @@ class Reading:
         if through is not None:
             self.read_through = through
             self._position = AfterSequenceNumber(number=through)
-        self._next_at = now if page.has_more else self._sent_at + self._pause_seconds(page)
+        if page.records and (page.has_more or page.behind_ms is None):
+            self.tip_at = page.records[-1].arrived_at
+        else:
+            self.tip_at = page.server_at - (page.behind_ms or 0) / 1000
+        self._has_more = page.has_more
+        self._answer_bytes += page.size_bytes
+        self._next_at = now if page.has_more else self._asked_at + self._pause_seconds(page)
 
     def _pause_seconds(self, page: Page) -> float:
+        """From one call to the next, after the last part of an answer."""
         pace = self._pace
         is_behind = bool(page.records) if page.behind_ms is None else page.behind_ms > 0
         pause = pace.minimum_seconds if is_behind else pace.idle_seconds
-        return max(pause, page.size_bytes / pace.bytes_per_second)
+        return max(pause, self._answer_bytes / pace.bytes_per_second)
 
     def failed(self, fault: ReadFault, now: float, chance: float) -> float:
         """A read failed. Returns the delay in seconds."""
-        self.outstanding = False
+        self.outstanding = self._has_more = False
         self._reopen = True
         if fault is ReadFault.TRIMMED:
             self._position = TrimHorizon()

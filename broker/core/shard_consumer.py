@@ -70,7 +70,7 @@ class ShardConsumer:
         self._start = start
         self._actions: list[ShardAction] = []
         self._journal = ShardJournal(shard_id, self._actions)
-        self._lanes = [_lane(start, index, policy.factor) for index in range(policy.factor)]
+        self._lanes = [_lane(start, index, policy) for index in range(policy.factor)]
         self._reading = Reading(policy, start.position)
         self._ledger = Ledger(policy, start, self._lanes)
         self._attempts = Attempts(
@@ -101,6 +101,7 @@ class ShardConsumer:
         self._attempts.advance(
             self._now, self._server_now, has_ended=self._reading.has_ended, is_stopping=self._is_stopping
         )
+        self._ledger.advance(self._reading.read_through, self._reading.tip_at)
         self._read()
         self._save()
         actions = self._actions.copy()
@@ -181,7 +182,7 @@ class ShardConsumer:
             case Discarded():
                 self._attempts.discarded(event, self._now)
             case NotStarted():
-                self._attempts.not_started(event.number, self._now)
+                self._attempts.not_started(event.number)
             case Returned():
                 self._attempts.returned(event.number, self._now)
             case LeaseExtended():
@@ -207,7 +208,10 @@ class ShardConsumer:
         self._sort(passing, before)
         known = len(page.records) - len(fresh)
         self._journal.read(page, filtered=len(fresh) - len(passing), known=known)
-        self._attempts.is_at_tip = not page.records and not page.has_more and not page.behind_ms
+        for lane in self._lanes:
+            lane.read(self._reading.read_through)
+        if not page.records and not page.has_more and not page.behind_ms:
+            self._attempts.empty_at = page.server_at
 
     def _sort(self, records: Sequence[StreamRecord], before: str | None) -> None:
         """Hands the records of a page to their lanes; `before` precedes the page."""
@@ -258,20 +262,21 @@ class ShardConsumer:
     def _has_room(self) -> bool:
         """Whether more may be read: what is held, and how far lanes are ahead of a blocked one, is bounded."""
         policy = self._policy
+        if any(lane.is_awaiting for lane in self._lanes):
+            return True  # an earlier owner has held as much
         held = sum(lane.held_count for lane in self._lanes)
         if held >= max(policy.buffered_count, 2 * policy.batch_size * policy.factor):
             return False
         if sum(lane.held_bytes for lane in self._lanes) >= policy.buffered_bytes:
             return False
         ahead_count, ahead_bytes = self._ledger.ahead
-        return not held or (ahead_count < policy.ahead_count and ahead_bytes < policy.ahead_bytes)
+        return ahead_count < policy.ahead_count and ahead_bytes < policy.ahead_bytes
 
     def _read(self) -> None:
         if not self._is_stopping and self._has_room and (read := self._reading.due(self._now)):
             self._actions.append(read)
 
     def _save(self) -> None:
-        self._ledger.advance(self._reading.read_through, self._server_now, self._reading.behind_ms)
         if self._reading.has_ended and self._attempts.is_empty:
             save = self._ledger.finish(self._now)
         else:
@@ -281,9 +286,10 @@ class ShardConsumer:
             self._actions.append(save)
 
 
-def _lane(start: Checkpoint, index: int, factor: int) -> Lane:
+def _lane(start: Checkpoint, index: int, policy: StreamPolicy) -> Lane:
     """A lane as an earlier owner of the shard has left it."""
-    marks = next((partition.marks for partition in start.lanes if partition.factor == factor), None)
-    head = next((head for head in start.heads if head.factor == factor and head.lane == index), None)
+    marks = next((partition.marks for partition in start.lanes if partition.factor == policy.factor), None)
+    heads = [head for head in start.heads if head.factor == policy.factor and head.lane == index]
+    head = heads[0] if heads and (heads[0].last or policy.tumbling_window_seconds) else None
     low = start.position.number if isinstance(start.position, AfterSequenceNumber) else None
     return Lane(index, mark=(marks[index] if marks else None) or low, restored=head)

@@ -71,9 +71,9 @@ class TumblingWindow:
         end = self.start + self._length
         return sum(1 for _ in takewhile(lambda record: record.arrived_at < end, records))
 
-    def lapses_in(self, server_now: float) -> float | None:
-        """Seconds until an idle shard's window is closed; None while none is open."""
-        return None if self.end is None else max(self.end + self._grace_seconds - server_now, 0.0)
+    def has_lapsed(self, empty_at: float | None) -> bool:
+        """Whether the shard was empty long enough after the window's end, by the service's clock."""
+        return self.end is not None and empty_at is not None and empty_at >= self.end + self._grace_seconds
 
     def event_keys(self, closing: Closing | None) -> dict[str, Any]:
         """What the event has besides its records, in AWS's order."""
