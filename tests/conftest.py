@@ -9,7 +9,7 @@ import pytest
 from broker.testing import virtual_backend
 from tests.emulator import emulator  # noqa: F401 - a fixture for all
 
-pytest.register_assert_rewrite("tests.conformance.queue_contract")
+pytest.register_assert_rewrite("tests.conformance.queue_contract", "tests.conformance.stream_contract")
 
 PURE = tuple(str(Path(__file__).parent / folder) for folder in ("unit", "property"))
 
