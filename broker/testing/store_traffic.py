@@ -2,7 +2,7 @@
 
 Source: Amazon DynamoDB Developer Guide, "Read and write operations" (read November 2026): a strongly consistent read
 is a unit for each 4 KB that were looked at, a write one for each 1 KB of the item, refused ones included; an item that
-is not there counts as one unit. The size of an item beside its value is inferred from the attributes that the adapter
+is not there counts as one unit. What an item holds beside its value is estimated from the attributes that the adapter
 writes.
 """
 

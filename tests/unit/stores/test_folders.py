@@ -37,7 +37,7 @@ def mounts(tmp_path: Path) -> Path:
         ("shared/disk/state.sqlite", "ext4"),
         ("twice/state.sqlite", "ext4"),
         ("shared/../state.sqlite", "xfs"),
-        ("../state.sqlite", "ext4"),
+        ("shared/../../state.sqlite", "ext4"),
     ],
 )
 def test_the_innermost_and_latest_mount_counts(tmp_path: Path, mounts: Path, path: str, kind: str) -> None:

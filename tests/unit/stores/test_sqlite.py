@@ -170,6 +170,23 @@ async def test_a_file_that_another_process_keeps_locked_is_told_and_may_pass(
         await store.write("p", "k", {}, version=0, nonce="n")
 
 
+@pytest.mark.usefixtures("impatient")
+async def test_a_file_whose_log_cannot_be_set_up_is_told_and_may_work_later(
+    path: Path, request: pytest.FixtureRequest
+) -> None:
+    async with SqliteStateStore(path):
+        pass
+    reader = request.getfixturevalue("writer")
+    reader.execute("PRAGMA journal_mode=DELETE")
+    reader.execute("BEGIN")
+    reader.execute("SELECT * FROM rows").fetchall()
+    error = await refusal_of(path)
+    assert (error.code, error.retryable) == ("SQLITE_BUSY", True)
+    reader.execute("COMMIT")
+    async with SqliteStateStore(path) as store:
+        assert await store.read("p") == {}
+
+
 async def test_a_write_waits_for_another_process(path: Path, request: pytest.FixtureRequest) -> None:
     async with SqliteStateStore(path) as store, anyio.create_task_group() as tasks:
         writer = request.getfixturevalue("writer")
