@@ -1,38 +1,25 @@
-"""`Broker`: the composition root, where what strangers wrote becomes policies, sources and executors."""
+"""`Broker`: what users have of it. How its parts are put together is in `composition`."""
 
-import random
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field, replace
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
-from uuid import UUID, uuid4
-
-from anyio import to_thread
 
 from broker import config
-from broker.aws.clients import Clients
-from broker.aws.faults import QUEUE_MISSING
-from broker.core.description import visibility_problem
-from broker.core.filtering import compile_queue_filters
-from broker.core.queue_policy import queue_policy
-from broker.errors import ConfigurationError, Mistake, SourceError
-from broker.executors.http import HttpExecutor
-from broker.executors.in_process import InProcessExecutor, RunSync
-from broker.executors.loading import load_callable
-from broker.executors.process import ProcessExecutor
+from broker.composing.composition import Composition
+from broker.composing.surroundings import Overrides, Surroundings
+from broker.errors import ConfigurationError
 from broker.model.arn import Arn
 from broker.model.function import Function
 from broker.model.mapping import EventSourceMapping
-from broker.model.observation import Observation
+from broker.model.mapping_fields import MappingFields
 from broker.model.settings import BrokerSettings, Configuration
 from broker.model.status import MappingStatus
-from broker.ports import Clock, Executor, Observer, QueueSource
-from broker.runtime.clock import SystemClock
-from broker.runtime.performer import QueuePerformer, Target
-from broker.runtime.supervisor import MappingPlan, Supervisor
-from broker.sources.sqs import SqsQueueSource
+from broker.ports import Destination, Observer, QueueSource, StreamSource
+from broker.runtime.supervisor import Supervisor
+from broker.stores.opening import OpenStateStore
+
+__all__ = ["Broker", "Surroundings"]
 
 UNKNOWN_ACCOUNT = "000000000000"
 FALLBACK_REGION = "us-east-1"
@@ -40,30 +27,8 @@ FALLBACK_REGION = "us-east-1"
 Handler = TypeVar("Handler", bound=Callable[..., Any])
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Surroundings:
-    """What a broker takes from the world besides AWS. Tests replace it, so that a run can be repeated."""
-
-    clock: Clock = field(default_factory=SystemClock)
-    chance: Callable[[], float] = random.random
-    """Jitter in [0, 1)."""
-    new_id: Callable[[], UUID] = uuid4
-    run_sync: RunSync | None = None
-    """Runs plain functions on worker threads; if absent the clock's own (virtual time has one), else anyio's."""
-    folders: tuple[Path, ...] = ()
-    """Where modules of callables may lie besides `sys.path`."""
-    raise_bugs: bool = False
-    """Whether a bug ends the whole broker instead of one mapping."""
-
-    @property
-    def thread_runner(self) -> RunSync:
-        """What runs plain functions."""
-        of_clock: RunSync | None = getattr(self.clock, "run_sync", None)
-        return self.run_sync or of_clock or to_thread.run_sync
-
-
 class Broker:
-    """Consumes queues the way Lambda's event source mappings do, and hands batches to handlers.
+    """Consumes queues and streams the way Lambda's event source mappings do, and hands batches to handlers.
 
     Use `await broker.run()` as a program, or `async with broker:` inside one. It installs no signal handlers and
     configures no logging.
@@ -77,12 +42,16 @@ class Broker:
         mappings: Iterable[EventSourceMapping] = (),
         observers: Iterable[Observer] = (),
         sources: Mapping[str, QueueSource] | None = None,
+        streams: Mapping[str, StreamSource] | None = None,
+        destinations: Mapping[str, Destination] | None = None,
+        store: OpenStateStore | None = None,
         surroundings: Surroundings | None = None,
         strict: bool = False,
     ) -> None:
-        """`sources` replaces queues of AWS, by ARN.
+        """`sources` (queues), `streams` and `destinations` replace those of AWS, by ARN; `store` that of the settings.
 
-        `strict` refuses to start while a queue is missing, or hides messages for less than the function's timeout.
+        `strict` refuses to start while a queue or a stream is missing, or a queue hides messages for less than the
+        function's timeout.
 
         Raises:
             ConfigurationError: two functions have one name.
@@ -93,9 +62,12 @@ class Broker:
             self._add(function)
         self._mappings = list(mappings)
         self._observers = tuple(observers)
-        self._sources = dict(sources or {})
+        self._overrides = Overrides(
+            queues=sources or {}, streams=streams or {}, destinations=destinations or {}, store=store
+        )
         self._surroundings = surroundings or Surroundings()
         self._strict = strict
+        self._composition: Composition | None = None
         self._supervisor: Supervisor | None = None
         self._embedded: AsyncExitStack | None = None
         self._is_draining = False
@@ -129,7 +101,7 @@ class Broker:
         Raises:
             ConfigurationError: a field is wrong.
         """
-        names = Function.model_fields.keys() - EventSourceMapping.model_fields.keys()
+        names = Function.model_fields.keys() - MappingFields.model_fields.keys()
 
         def register(handler: Handler) -> Handler:
             of_function = {name: value for name, value in fields.items() if name in names}
@@ -162,6 +134,8 @@ class Broker:
     def drain(self) -> None:
         """Begins to stop: no new receives, what is in flight finishes, for at most `DrainTimeoutInSeconds`."""
         self._is_draining = True
+        if self._composition is not None:
+            self._composition.drain()
         if self._supervisor is not None:
             self._supervisor.drain(self._settings.drain_timeout_in_seconds)
 
@@ -198,8 +172,6 @@ class Broker:
         """What each mapping shows of itself; empty while the broker does not run."""
         return self._supervisor.statuses() if self._supervisor else ()
 
-    # ---- composing
-
     @asynccontextmanager
     async def _composed(self) -> AsyncIterator[Supervisor]:
         configuration = Configuration(
@@ -207,138 +179,18 @@ class Broker:
             functions=tuple(self._functions.values()),
             event_source_mappings=tuple(self._mappings),
         )
-        config.check(configuration)
-        around = self._surroundings
-        async with AsyncExitStack() as stack:
-            clients = await stack.enter_async_context(Clients())
-            await self._check_account(clients)
-            executors = await self._open_executors(stack)
-            plans = [self._plan(mapping, executors[_executor_key(mapping)], clients) for mapping in self._mappings]
-            await self._check_sources(plans)
-            self._supervisor = Supervisor(plans, clock=around.clock, chance=around.chance, raise_bugs=around.raise_bugs)
+        config.check(configuration, now=self._surroundings.clock.now())
+        composition = Composition(
+            configuration, observers=self._observers, overrides=self._overrides, around=self._surroundings
+        )
+        async with composition.opened(strict=self._strict) as supervisor:
+            self._composition, self._supervisor = composition, supervisor
             if self._is_draining:
                 self.drain()
             try:
-                yield self._supervisor
+                yield supervisor
             finally:
                 self._is_draining = False
 
-    async def _check_account(self, clients: Clients) -> None:
-        expected = self._settings.expected_account_id
-        if expected is None:
-            return
-        account = await clients.account_id()
-        if account is None:
-            raise SourceError(
-                f"Broker.ExpectedAccountId is {expected}, but AWS did not say whose credentials these are"
-            )
-        if account != expected:
-            message = f"the credentials are of account {account}, not of {expected}: use others, or change this value"
-            raise ConfigurationError([Mistake(message=message, path="Broker.ExpectedAccountId")])
-
-    async def _open_executors(self, stack: AsyncExitStack) -> dict[tuple[str, str], Executor]:
-        """One for each function and isolation, so that all mappings of a function share its limits."""
-        executors: dict[tuple[str, str], Executor] = {}
-        mistakes: list[Mistake] = []
-        for name, isolation in dict.fromkeys(_executor_key(mapping) for mapping in self._mappings):
-            try:
-                executors[name, isolation] = await self._open_executor(self._functions[name], isolation, stack)
-            except ConfigurationError as error:
-                mistakes += [replace(mistake, path=self._path_of_handler(name)) for mistake in error.mistakes]
-        if mistakes:
-            raise ConfigurationError(mistakes)
-        return executors
-
-    async def _open_executor(self, function: Function, isolation: str, stack: AsyncExitStack) -> Executor:
-        around, concurrency, handler = self._surroundings, function.reserved_concurrent_executions, function.callable
-        if handler is None:
-            http = HttpExecutor(url=str(function.url), concurrency=concurrency)
-            return await stack.enter_async_context(http)
-        if isolation == "process":
-            child = ProcessExecutor(
-                handler=handler, clock=around.clock, concurrency=concurrency, folders=around.folders
-            )
-            return await stack.enter_async_context(child)
-        if isinstance(handler, str):
-            handler = load_callable(handler, folders=around.folders)
-        return InProcessExecutor(
-            handler=handler, clock=around.clock, concurrency=concurrency, run_sync=around.thread_runner
-        )
-
-    def _path_of_handler(self, name: str) -> str:
-        member = "Callable" if self._functions[name].url is None else "Url"
-        return f"Functions[{list(self._functions).index(name)}].{member}"
-
-    def _plan(self, mapping: EventSourceMapping, executor: Executor, clients: Clients) -> MappingPlan:
-        around, function = self._surroundings, self._functions[mapping.function.name]
-        uuid, arn = config.identity_of(mapping), mapping.event_source_arn
-        source = self._sources.get(arn) or SqsQueueSource(arn=arn, clients=clients, clock=around.clock)
-        policy = queue_policy(
-            mapping,
-            accepts=compile_queue_filters(mapping.filter_patterns),
-            function_timeout_seconds=function.timeout,
-            function_concurrency=executor.concurrency,
-            drain_seconds=self._settings.drain_timeout_in_seconds,
-        )
-
-        def observe(observation: Observation) -> None:
-            for observer in self._observers:
-                observer.observe(uuid, observation)
-
-        performer = QueuePerformer(
-            source=source,
-            executor=executor,
-            target=self._target(mapping, function),
-            run_id=around.new_id(),
-            chance=around.chance,
-            observe=observe,
-            fifo=mapping.is_fifo,
-        )
-        return MappingPlan(
-            uuid=uuid,
-            function_name=mapping.function.qualified_name,
-            event_source_arn=arn,
-            enabled=mapping.enabled,
-            policy=policy,
-            performer=performer,
-            source=source,
-            observe=observe,
-        )
-
-    def _target(self, mapping: EventSourceMapping, function: Function) -> Target:
-        queue, reference = mapping.source, mapping.function
-        account = reference.account_id or self._settings.account_id or queue.account
-        region = reference.region or self._settings.region or queue.region
-        return Target(
-            function_name=reference.name,
-            function_arn=f"arn:{queue.partition}:lambda:{region}:{account}:function:{reference.qualified_name}",
-            function_version=reference.qualifier or "$LATEST",
-            memory_limit_in_mb=function.memory_size,
-            timeout_seconds=function.timeout,
-        )
-
-    async def _check_sources(self, plans: Sequence[MappingPlan]) -> None:
-        """With `strict`, refuses to start while a queue is missing or hides messages for too short a time."""
-        mistakes: list[Mistake] = []
-        for index, plan in enumerate(plans if self._strict else ()):
-            problem = await self._problem_of(plan) if plan.enabled else None
-            if problem:
-                mistakes.append(Mistake(message=problem, path=f"EventSourceMappings[{index}].EventSourceArn"))
-        if mistakes:
-            raise ConfigurationError(mistakes)
-
-    async def _problem_of(self, plan: MappingPlan) -> str | None:
-        try:
-            attributes = await plan.source.describe()
-        except SourceError as error:
-            if error.code == QUEUE_MISSING:
-                return str(error)
-            raise
-        return visibility_problem(attributes, plan.policy)
-
     def _first_of(self, part: str) -> str | None:
         return next((getattr(Arn.parse(mapping.event_source_arn), part) for mapping in self._mappings), None)
-
-
-def _executor_key(mapping: EventSourceMapping) -> tuple[str, str]:
-    return mapping.function.name, mapping.broker.isolation

@@ -1,0 +1,1 @@
+"""How a broker's parts are put together."""
