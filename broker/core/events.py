@@ -92,6 +92,16 @@ class VisibilityChanged:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LimitChanged:
+    """This process's share of the mapping's concurrency is another, or certain for longer."""
+
+    limit: int
+    """Batches that may be in flight here; with 0 nothing is received, and what waits is left to the queue."""
+    until_at: float
+    """Instant up to which the share is certain, by the broker's clock; from then on it is 0."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Woke:
     """The consumer's `deadline` has come."""
 
@@ -113,6 +123,7 @@ QueueEvent = (
     | Returned
     | Deleted
     | VisibilityChanged
+    | LimitChanged
     | Woke
     | Stopping
 )

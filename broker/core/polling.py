@@ -130,7 +130,7 @@ class Polling:
     def plan(self, *, free_slots: int, buffered: int, wait_seconds: int, visibility: int, now: float) -> list[Fetch]:
         """The receives to start now."""
         fetches: list[Fetch] = []
-        most = 1 if self.backoff.failures else self._scale.pollers
+        most = min(self._scale.pollers, 1) if self.backoff.failures else self._scale.pollers
         while now >= self._closed_until and len(self.outstanding) < most:
             count = self._count(free_slots, buffered, now)
             if count < 1:

@@ -16,6 +16,7 @@ Invariants:
   too long is let go.
 * At most one batch per message group is in flight; when one fails, what waits of its groups is let go.
 * Nothing is deleted that the handler did not handle and no filter dropped.
+* Without a certain share of a shared concurrency nothing starts, nothing is received and nothing is kept waiting.
 * After `Stopping` no receive starts; the consumer finishes when nothing is outstanding.
 
 Source: AWS Lambda Developer Guide, "Using Lambda with Amazon SQS", "Error handling for an SQS event source" and
@@ -25,7 +26,7 @@ invoked is let go when its visibility lapses.
 
 from collections.abc import Sequence
 from itertools import compress
-from math import ceil
+from math import ceil, inf
 from typing import assert_never
 
 from broker.core.description import Description
@@ -37,6 +38,7 @@ from broker.core.events import (
     Fetched,
     FetchFailed,
     Finished,
+    LimitChanged,
     QueueAction,
     QueueEvent,
     Returned,
@@ -88,8 +90,9 @@ class QueueConsumer:
     def handle(self, event: QueueEvent, now: float) -> list[QueueAction]:
         """Hears one event at the instant `now` and says what to do, in order."""
         self._now = max(self._now, now)
+        self._scale.pass_time(self._now)
         self._hear(event)
-        self._drain()
+        self._let_go()
         self._repeat()
         self._cut()
         self._receive()
@@ -158,6 +161,9 @@ class QueueConsumer:
                 self._journal.source_failed(event.problem, self._description.failed(self._now, event.chance))
             case Stopping():
                 self._stop_at = event.deadline_at if self._stop_at is None else min(event.deadline_at, self._stop_at)
+            case LimitChanged():
+                self._scale.share(event.limit, event.until_at)
+                self._scale.pass_time(self._now)
             case Woke():
                 pass
             case _:
@@ -325,15 +331,17 @@ class QueueConsumer:
         self._flights.schedule(flight, self._now + seconds / EXTENSIONS_PER_VISIBILITY)
         self._actions += self._changes.extend(records, seconds, self._now)
 
-    def _drain(self) -> None:
-        """Releases what can no longer be handled before the drain's end."""
-        if self._stop_at is None or self._now < self._stop_at - self._policy.function_timeout_seconds:
-            return
-        self._release(self._dispatch.hand_over())
+    def _let_go(self) -> None:
+        """Releases what can no longer be handled before the drain's end, or without a share of the concurrency."""
+        if self._stop_at is not None and self._now >= self._stop_at - self._policy.function_timeout_seconds:
+            self._release("drain")
+        elif self._scale.maximum == 0:
+            self._release("no share")
 
-    def _release(self, records: Sequence[Record]) -> None:
+    def _release(self, why: str) -> None:
+        records = self._dispatch.hand_over()
         self._actions += self._changes.change(records, RELEASE_SECONDS, self._now)
-        self._journal.let_go(records, "drain")
+        self._journal.let_go(records, why)
 
     def _cut(self) -> None:
         self._dispatch.cut(self._free_slots, self._now, is_draining=self._stop_at is not None)
@@ -341,9 +349,11 @@ class QueueConsumer:
     @property
     def _free_slots(self) -> int:
         """What may start: stuck calls take the function's room, but not that of the handlers that come to an end."""
-        limit = self._breaker.limit(self._scale.limit, self._now) if self._breaker else self._scale.limit
+        limit = self._scale.limit
+        if self._breaker:
+            limit = min(limit, self._breaker.limit(limit, self._now))
         running = len(self._flights) - self._flights.stuck_count
-        return min(limit - running, self._policy.scaling.maximum - len(self._flights))
+        return min(limit - running, self._scale.maximum - len(self._flights))
 
     def _receive(self) -> None:
         if self._stop_at is not None:
@@ -374,7 +384,8 @@ class QueueConsumer:
 
     def _deadlines(self) -> list[float | None]:
         """Every instant at which something becomes due by the passing of time alone."""
-        of_batches = [self._deletions.deadline, *self._dispatch.deadlines]
+        certain_until = None if self._scale.certain_until == inf else self._scale.certain_until
+        of_batches = [self._deletions.deadline, *self._dispatch.deadlines, certain_until]
         if self._stop_at is not None:
             return [*of_batches, self._stop_at - self._policy.function_timeout_seconds]
         until = self._breaker.until if self._breaker else None

@@ -30,6 +30,8 @@ class ScalingPolicy:
     """Never reduced below this, except to 1 while the function fails (inferred)."""
     reduce_on_error: bool = True
     """False with `ReportBatchItemFailures`: there a function error does not reduce (documented)."""
+    is_shared: bool = False
+    """Whether several processes share `maximum`: nothing starts here before `LimitChanged` says how much is ours."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

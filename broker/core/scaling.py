@@ -9,7 +9,10 @@ How it works: `limit` is a real number that is read as its floor. Growth is rate
 full receives counts at most a second: an idle hour earns nothing. At most one reduction a second, so that fifty
 batches that fail together count as one event.
 
-Invariants: 1 <= limit <= maximum; without an error limit >= min(floor, maximum).
+Where several processes share the maximum, each has a part of it that is certain up to an instant; beyond that it has
+none. What a part takes away is gone at once; what a new part adds is there to be grown into, as at the start.
+
+Invariants: limit <= maximum, and 1 <= limit unless the maximum is 0; without an error limit >= min(floor, maximum).
 
 Source: AWS Lambda Developer Guide, "Configuring scaling behavior for SQS event source mappings" (read November 2026).
 The schedule of reductions and recoveries is not published: inferred.
@@ -24,15 +27,41 @@ SHORTEST_REDUCTION_GAP_SECONDS = 1.0
 class ConcurrencyScale:
     """The concurrency limit of one mapping."""
 
-    __slots__ = ("_full_at", "_goal", "_idle", "_limit", "_policy", "_reduced_at")
+    __slots__ = ("_full_at", "_goal", "_idle", "_limit", "_policy", "_reduced_at", "certain_until", "maximum")
 
     def __init__(self, policy: ScalingPolicy) -> None:
         self._policy = policy
-        self._limit = float(min(policy.initial, policy.maximum))
+        self.maximum = 0 if policy.is_shared else policy.maximum
+        """Batches that may ever be in flight: of a shared maximum, this process's part."""
+        self.certain_until = float("inf")
+        """When the part ends, unless it is extended."""
+        self._limit = float(min(policy.initial, self.maximum))
         self._goal = self._limit
         self._idle = False
         self._full_at = float("-inf")
         self._reduced_at = float("-inf")
+
+    def share(self, maximum: int, until_at: float) -> None:
+        """This process's part of the maximum."""
+        self.certain_until = until_at
+        self._cap(min(maximum, self._policy.maximum))
+
+    def pass_time(self, now: float) -> None:
+        """It is `now`: a part that is no longer certain is none."""
+        if now >= self.certain_until:
+            self._cap(0)
+
+    def _cap(self, maximum: int) -> None:
+        if maximum == self.maximum:
+            return
+        self.maximum = maximum
+        is_reduced = self._limit < self._goal
+        self._goal = max(min(self._goal, float(maximum)), self._initial)
+        self._limit = min(self._limit, self._goal) if is_reduced else self._goal
+
+    @property
+    def _initial(self) -> float:
+        return float(min(self._policy.initial, self.maximum))
 
     @property
     def limit(self) -> int:
@@ -53,15 +82,14 @@ class ConcurrencyScale:
             self._grow(now)
 
     def _fall_back(self) -> None:
-        initial = float(min(self._policy.initial, self._policy.maximum))
-        self._limit = min(self._limit, initial)
-        self._goal = min(self._goal, initial)
+        self._limit = min(self._limit, self._initial)
+        self._goal = min(self._goal, self._initial)
 
     def _grow(self, now: float) -> None:
         earned = min(now - self._full_at, LONGEST_EARNING_GAP_SECONDS) * self._policy.growth_per_second
         self._full_at = now
         if self._limit >= self._goal:
-            self._limit = self._goal = min(self._limit + earned, float(self._policy.maximum))
+            self._limit = self._goal = min(self._limit + earned, float(self.maximum))
 
     def succeeded(self) -> None:
         """An invocation succeeded: a reduced limit recovers by one."""
@@ -75,7 +103,7 @@ class ConcurrencyScale:
 
     def throttled(self, now: float) -> None:
         """The function was throttled or could not be reached."""
-        self._reduce(now, floor=float(min(self._policy.floor, self._policy.maximum)))
+        self._reduce(now, floor=float(min(self._policy.floor, self.maximum)))
 
     def _reduce(self, now: float, *, floor: float) -> None:
         if now - self._reduced_at >= SHORTEST_REDUCTION_GAP_SECONDS:

@@ -100,7 +100,7 @@ class RecordsLetGo:
 
     count: int
     why: str
-    """`visibility too short`, `group failed`, `not reached in time`, `circuit open`, `drain`."""
+    """`visibility too short`, `group failed`, `not reached in time`, `circuit open`, `no share`, `drain`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -76,7 +76,8 @@ class Fleet:
         `observe` hears what happens to a mapping's leases under its UUID, and what concerns them all under "".
         """
         self._timing = timing or LeaseTiming()
-        self._table = LeaseTable(store, limit_seconds=self._timing.beat_seconds, new_id=new_id)
+        self.table = LeaseTable(store, limit_seconds=self._timing.beat_seconds, new_id=new_id)
+        """The rows, for tenants that write some of their own."""
         self._beats = beats
         self._clock = clock
         self._name = name
@@ -99,7 +100,7 @@ class Fleet:
         )
         self._holdings = Holdings(
             self._worker_id,
-            table=self._table,
+            table=self.table,
             clock=self._clock,
             observe=self._observe,
             receivers=self._receivers,
@@ -213,9 +214,9 @@ class Fleet:
     async def _leave(self) -> None:
         for _ in range(REMOVAL_ATTEMPTS):
             try:
-                row = await self._table.own_row(self._worker_id)
+                row = await self.table.own_row(self._worker_id)
                 if row is not None:
-                    await self._table.remove_worker(self._worker_id, version=row.version)
+                    await self.table.remove_worker(self._worker_id, version=row.version)
             except RowConflict:
                 continue
             except StoreError:
@@ -273,7 +274,7 @@ class Fleet:
             self._seen = signature
 
     async def _read_workers(self) -> None:
-        self._workers = await self._table.workers()
+        self._workers = await self.table.workers()
         if self._worker_id not in self._workers:
             self._heartbeat.lose()
 
@@ -289,7 +290,7 @@ class Fleet:
             if worker_id == self._worker_id or not self._is_certain:
                 continue
             try:
-                await self._table.remove_worker(worker_id, version=version)
+                await self.table.remove_worker(worker_id, version=version)
             except RowConflict:
                 continue
             del self._workers[worker_id]
@@ -299,7 +300,7 @@ class Fleet:
     async def _look(self) -> None:
         """Reads all leases, then acts on them."""
         self._holdings.begin_reading()
-        tables = [(tenant, await self._table.rows(mapping)) for mapping, tenant in tuple(self._tenants.items())]
+        tables = [(tenant, await self.table.rows(mapping)) for mapping, tenant in tuple(self._tenants.items())]
         await self._read_workers()
         if self._heartbeat.is_lost:
             return

@@ -51,16 +51,22 @@ class LeaseTable:
     async def own(self, lease: Lease, row: Row, owner: str) -> Lease:
         """Changes the owner, if the row is still `row`; the epoch counts it. Raises `RowConflict`."""
         epoch = lease.epoch + 1
-        await self._write(lease.key, owned_value(row.value, owner=owner, epoch=epoch), row.version)
+        value = owned_value(row.value, owner=owner, epoch=epoch)
+        await self.change(lease.key.mapping, lease.key.key, value, version=row.version)
         return replace(lease, version=row.version + 1, owner=owner, epoch=epoch, asked_by="")
 
     async def ask(self, lease: Lease, row: Row, asked_by: str) -> None:
         """Asks the owner to hand over, if the row is still `row`. Raises `RowConflict`."""
-        await self._write(lease.key, asked_value(row.value, asked_by=asked_by), row.version)
+        value = asked_value(row.value, asked_by=asked_by)
+        await self.change(lease.key.mapping, lease.key.key, value, version=row.version)
 
-    async def _write(self, key: LeaseKey, value: Mapping[str, Any], version: int) -> None:
-        writing = self._store.write(key.mapping, key.key, value, version=version, nonce=self._new_id())
-        await self._within(key.mapping, writing)
+    async def change(self, mapping: str, key: str, value: Mapping[str, Any] | None, *, version: int) -> None:
+        """Writes a row of a mapping's partition that has this version, or removes it. Raises `RowConflict`."""
+        if value is None:
+            await self._within(mapping, self._store.delete(mapping, key, version=version))
+        else:
+            writing = self._store.write(mapping, key, value, version=version, nonce=self._new_id())
+            await self._within(mapping, writing)
 
     async def _within(self, partition: str, call: Awaitable[_Result]) -> _Result:
         try:
