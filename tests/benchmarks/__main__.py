@@ -15,10 +15,23 @@ from importlib.metadata import version
 
 import anyio
 
-from tests.benchmarks import sqs
+from tests.benchmarks import dynamodb, kinesis, sqs
+from tests.benchmarks.kinesis_pages import PAGES, RECORDS_PER_PAGE
 from tests.benchmarks.table import say
 
-_OF_THE_ENVIRONMENT = ("AWS_PROFILE", "AWS_ENDPOINT_URL_SQS", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy")
+_OF_THE_ENVIRONMENT = (
+    "AWS_PROFILE",
+    "AWS_ENDPOINT_URL_SQS",
+    "AWS_ENDPOINT_URL_KINESIS",
+    "AWS_ENDPOINT_URL_DYNAMODB_STREAMS",
+    "HTTP_PROXY",
+    "http_proxy",
+    "ALL_PROXY",
+    "all_proxy",
+)
+_ROWS = ("sqs", "kinesis", "dynamodb")
+_RECORDS = PAGES * RECORDS_PER_PAGE
+"""In a turn of what reads a stream."""
 
 
 @contextmanager
@@ -37,14 +50,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
     parser.add_argument("--rounds", type=int, default=7, help="turns of each contender (default: %(default)s)")
     parser.add_argument("--messages", type=int, default=2000, help="messages in a turn (default: %(default)s)")
+    parser.add_argument("--only", choices=_ROWS, action="append", help="what to measure (default: everything)")
     arguments = parser.parse_args()
+    wanted = arguments.only or _ROWS
     libraries = ", ".join(f"{name} {version(name)}" for name in ("aiobotocore", "botocore", "aiohttp", "orjson"))
     say(f"Python {platform.python_version()}, {libraries}, {os.cpu_count()} CPUs")
     with stub_server() as url:
         for name in _OF_THE_ENVIRONMENT:
             os.environ.pop(name, None)
         os.environ.update(AWS_ENDPOINT_URL=url, AWS_ACCESS_KEY_ID="test", AWS_SECRET_ACCESS_KEY="test")
-        anyio.run(partial(sqs.run, endpoint_url=url, rounds=arguments.rounds, messages=arguments.messages))
+        if "sqs" in wanted:
+            anyio.run(partial(sqs.run, endpoint_url=url, rounds=arguments.rounds, messages=arguments.messages))
+        if "kinesis" in wanted:
+            anyio.run(partial(kinesis.run, endpoint_url=url, rounds=arguments.rounds))
+        if "dynamodb" in wanted:
+            anyio.run(partial(dynamodb.run, endpoint_url=url, rounds=arguments.rounds, records=_RECORDS))
 
 
 if __name__ == "__main__":

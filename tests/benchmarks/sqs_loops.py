@@ -53,12 +53,16 @@ Sign = Callable[[str, bytes], dict[str, str]]
 """Makes the headers of a request, from its operation and body."""
 
 
-def botocore_signer(endpoint_url: str, credentials: ReadOnlyCredentials) -> Sign:
+TARGET_PREFIXES = {"sqs": "AmazonSQS", "kinesis": "Kinesis_20131202"}
+
+
+def botocore_signer(endpoint_url: str, credentials: ReadOnlyCredentials, service: str = "sqs") -> Sign:
     """Signs as botocore does."""
-    auth = SigV4Auth(credentials, "sqs", REGION)
+    auth = SigV4Auth(credentials, service, REGION)
+    prefix = TARGET_PREFIXES[service]
 
     def sign(operation: str, body: bytes) -> dict[str, str]:
-        headers = {"Content-Type": "application/x-amz-json-1.0", "X-Amz-Target": f"AmazonSQS.{operation}"}
+        headers = {"Content-Type": "application/x-amz-json-1.0", "X-Amz-Target": f"{prefix}.{operation}"}
         request = AWSRequest("POST", endpoint_url + "/", headers=headers, data=body)
         auth.add_auth(request)
         return dict(request.headers)

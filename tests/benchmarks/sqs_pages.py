@@ -21,7 +21,7 @@ def _page(chance: random.Random) -> bytes:
 
 
 def _message(chance: random.Random) -> dict[str, object]:
-    body = _body(chance)
+    body = order_body(chance)
     sent_at = 1_790_000_000_000 + chance.randrange(10**9)
     return {
         "MessageId": str(uuid.UUID(int=chance.getrandbits(128), version=4)),
@@ -39,7 +39,8 @@ def _message(chance: random.Random) -> dict[str, object]:
     }
 
 
-def _body(chance: random.Random) -> str:
+def order_body(chance: random.Random) -> str:
+    """An order as 1 KB of JSON."""
     order = {
         "kind": "order",
         "id": chance.getrandbits(60),
