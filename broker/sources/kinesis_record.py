@@ -15,16 +15,16 @@ from typing import Any, NamedTuple
 
 import orjson
 
-_HEAD = '{"kinesis":{"kinesisSchemaVersion":"1.0","partitionKey":'
-_SEQUENCE = ',"sequenceNumber":"'
-_DATA = '","data":"'
-_ARRIVAL = '","approximateArrivalTimestamp":'
+_HEAD = b'{"kinesis":{"kinesisSchemaVersion":"1.0","partitionKey":'
+_SEQUENCE = b',"sequenceNumber":"'
+_DATA = b'","data":"'
+_ARRIVAL = b'","approximateArrivalTimestamp":'
 
 
 class ShardOrigin:
     """What the records of one shard have in common."""
 
-    __slots__ = ("_fixed_bytes", "arn", "middle", "region", "role_arn", "shard_id", "tail")
+    __slots__ = ("arn", "common", "fixed_bytes", "middle", "region", "role_arn", "shard_id", "tail")
 
     def __init__(self, *, arn: str, region: str, role_arn: str, shard_id: str) -> None:
         """`arn` is what the mapping names: the stream's, or that of a consumer of it."""
@@ -32,20 +32,18 @@ class ShardOrigin:
         self.region = region
         self.role_arn = role_arn
         self.shard_id = shard_id
-        self.middle = f'}},"eventSource":"aws:kinesis","eventVersion":"1.0","eventID":{_text(shard_id)[:-1]}:'
+        self.common = (f"{shard_id}:", role_arn, region, arn)
+        """How `eventID` begins, `invokeIdentityArn`, `awsRegion`, `eventSourceARN`."""
+        event_id = orjson.dumps(f"{shard_id}:")[:-1]
+        self.middle = b'},"eventSource":"aws:kinesis","eventVersion":"1.0","eventID":%b' % event_id
         """JSON between the arrival and the sequence number in `eventID`."""
+        names = tuple(map(orjson.dumps, (role_arn, region, arn)))
         self.tail = (
-            f'","eventName":"aws:kinesis:record","invokeIdentityArn":{_text(role_arn)},"awsRegion":{_text(region)},'
-            f'"eventSourceARN":{_text(arn)}}}'
+            b'","eventName":"aws:kinesis:record","invokeIdentityArn":%b,"awsRegion":%b,"eventSourceARN":%b}' % names
         )
         """JSON behind it."""
-        parts = (_HEAD, _SEQUENCE, _DATA, _ARRIVAL, self.middle, self.tail)
-        self._fixed_bytes = sum(len(part.encode()) for part in parts)
-
-    @property
-    def fixed_bytes(self) -> int:
+        self.fixed_bytes = sum(map(len, (_HEAD, _SEQUENCE, _DATA, _ARRIVAL, self.middle, self.tail)))
         """Bytes of a record's JSON that are the same for all of them."""
-        return self._fixed_bytes
 
 
 class _Fields(NamedTuple):
@@ -53,6 +51,8 @@ class _Fields(NamedTuple):
     """`SequenceNumber`: a decimal number as text."""
     arrived_at: float
     """`ApproximateArrivalTimestamp`, epoch seconds."""
+    arrival: bytes
+    """The same as JSON."""
     data: str
     """The payload as base64 text."""
     partition_key: str
@@ -74,7 +74,8 @@ class KinesisRecord(_Fields):
     @property
     def event(self) -> dict[str, Any]:
         """The record as Lambda delivers it: an element of `Records`, made anew for whoever looks."""
-        identifier, arrived_at, data, partition_key, _, origin = self
+        identifier, arrived_at, _, data, partition_key, _, origin = self
+        shard, role_arn, region, arn = origin.common
         return {
             "kinesis": {
                 "kinesisSchemaVersion": "1.0",
@@ -85,22 +86,24 @@ class KinesisRecord(_Fields):
             },
             "eventSource": "aws:kinesis",
             "eventVersion": "1.0",
-            "eventID": f"{origin.shard_id}:{identifier}",
+            "eventID": f"{shard}{identifier}",
             "eventName": "aws:kinesis:record",
-            "invokeIdentityArn": origin.role_arn,
-            "awsRegion": origin.region,
-            "eventSourceARN": origin.arn,
+            "invokeIdentityArn": role_arn,
+            "awsRegion": region,
+            "eventSourceARN": arn,
         }
 
     @property
     def json(self) -> bytes:
         """Compact UTF-8 JSON of `event`, without escaping what needs none."""
-        identifier, arrived_at, data, partition_key, _, origin = self
-        key, arrival = orjson.dumps(partition_key).decode(), orjson.dumps(arrived_at).decode()
-        return (
-            f"{_HEAD}{key}{_SEQUENCE}{identifier}{_DATA}{data}{_ARRIVAL}{arrival}{origin.middle}{identifier}"
-            f"{origin.tail}"
-        ).encode()
+        identifier, _, arrival, data, partition_key, _, origin = self
+        number, key = identifier.encode(), orjson.dumps(partition_key)
+        return b"".join(
+            (
+                _HEAD, key, _SEQUENCE, number, _DATA, data.encode(), _ARRIVAL, arrival, origin.middle, number,
+                origin.tail,
+            )
+        )  # fmt: skip
 
     def __repr__(self) -> str:
         return f"<KinesisRecord {self.identifier}>"
@@ -131,7 +134,7 @@ def kinesis_records(wire: Sequence[dict[str, Any]], origin: ShardOrigin) -> list
         identifier = record["SequenceNumber"]
         data = record["Data"]
         size = fixed + len(written) + len(number) + len(data) + 2 * len(identifier) + 2
-        records.append(new(record_type, (identifier, arrived_at, data, key, size, origin)))
+        records.append(new(record_type, (identifier, arrived_at, number, data, key, size, origin)))
     return records
 
 
@@ -141,7 +144,3 @@ def _written(keys: list[str]) -> Iterable[str | bytes]:
     if len(orjson.dumps(text)) == len(text) + 2:
         return keys
     return [orjson.dumps(key)[1:-1] for key in keys]
-
-
-def _text(text: str) -> str:
-    return orjson.dumps(text).decode()
