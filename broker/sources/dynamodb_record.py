@@ -1,7 +1,9 @@
 """From a record as DynamoDB Streams put it on the wire to a record as Lambda delivers it.
 
 Nothing is decoded: attribute values keep their types (`{"N": "101"}`), binary ones stay base64 text. The parts of the
-wire form become parts of the event; its size comes from serialising it once, which a remote handler needs anyway.
+wire form become parts of the event; its size comes from serialising it once, which a remote handler needs anyway. Who
+looks at the event first gets those parts, and may change them; whoever looks later gets it anew from its JSON, so that
+the attempt after one that failed sees what the stream holds.
 
 Source: AWS Lambda Developer Guide, "Using AWS Lambda with Amazon DynamoDB", section "Example event" (read November
 2026), and events that AWS delivered (order of keys, `ApproximateCreationDateTime` with a decimal point). That
@@ -30,23 +32,34 @@ _ORDERED = frozenset(chain.from_iterable(combinations(_MEMBERS, count) for count
 class DynamoDbRecord:
     """One change of one item; immutable by convention."""
 
-    __slots__ = ("arrived_at", "event", "identifier", "json", "size_bytes")
+    __slots__ = ("_event", "arrived_at", "identifier", "json", "size_bytes")
 
     def __init__(self, *, identifier: str, arrived_at: float, event: dict[str, Any], json: bytes) -> None:
         self.identifier = identifier
         """`dynamodb.SequenceNumber`: a decimal number as text."""
         self.arrived_at = arrived_at
         """`ApproximateCreationDateTime`, epoch seconds without fraction."""
-        self.event = event
-        """The record as Lambda delivers it: an element of `Records`."""
+        self._event: dict[str, Any] | None = event
+        """Until somebody takes it."""
         self.json = json
         """Compact UTF-8 JSON of `event`."""
         self.size_bytes = len(json)
 
     @property
+    def event(self) -> dict[str, Any]:
+        """The record as Lambda delivers it: an element of `Records`, another one for whoever looks."""
+        event, self._event = self._event, None
+        return event or self._parsed()
+
+    @property
     def key(self) -> bytes:
         """The item's keys as canonical JSON: compact, sorted by name."""
-        return orjson.dumps(self.event["dynamodb"]["Keys"], option=orjson.OPT_SORT_KEYS)
+        event = self._event or self._parsed()
+        return orjson.dumps(event["dynamodb"]["Keys"], option=orjson.OPT_SORT_KEYS)
+
+    def _parsed(self) -> dict[str, Any]:
+        event: dict[str, Any] = orjson.loads(self.json)
+        return event
 
     def __repr__(self) -> str:
         return f"<DynamoDbRecord {self.identifier}>"

@@ -75,9 +75,9 @@ def test_the_time_of_creation_has_a_decimal_point_however_it_was_sent(created_at
     ],
 )
 def test_the_images_are_those_of_the_view_with_the_new_one_first(name: str, images: dict, delivered: list[str]) -> None:
-    record = made({**wire(**images), "eventName": name})
-    assert record.event["eventName"] == name
-    assert [member for member in record.event["dynamodb"] if member.endswith("Image")] == delivered
+    event = made({**wire(**images), "eventName": name}).event
+    assert event["eventName"] == name
+    assert [member for member in event["dynamodb"] if member.endswith("Image")] == delivered
 
 
 def test_members_come_in_lambdas_order_and_new_ones_last_whatever_the_order_of_the_wire() -> None:
@@ -112,6 +112,15 @@ def test_the_key_is_that_of_the_item_whatever_the_order_of_its_parts() -> None:
     other = made(wire(Keys={"id": {"S": "a"}, "sort": {"N": "1"}}))
     assert one.key == other.key == b'{"id":{"S":"a"},"sort":{"N":"1"}}'
     assert one.json != other.json
+
+
+def test_what_a_handler_changes_in_its_event_is_not_seen_by_the_next_attempt() -> None:
+    record = made(wire())
+    record.event["dynamodb"]["NewImage"].clear()
+    assert orjson.dumps(record.event).decode() == record.json.decode() == DELIVERED
+    record.event["dynamodb"]["Keys"].clear()
+    assert record.key == b'{"Id":{"N":"101"}}'
+    assert record.event is not record.event
 
 
 @pytest.mark.parametrize(
