@@ -9,13 +9,13 @@ visibility timeout of six times the function's, `maxReceiveCount` of 5 or more),
 """
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
-from typing import Any, Literal, assert_never
+from typing import Any, assert_never
 
 from broker.aws.clients import Clients
 from broker.aws.faults import QUEUE_MISSING
 from broker.aws.signed_call import JsonEndpoint
-from broker.cli.exits import ExitCode
+from broker.cli.findings import Finding, failure, good, mistake, permission, warning
+from broker.cli.live_streams import ask_stream
 from broker.errors import SourceError
 from broker.model.arn import Arn
 from broker.model.function import DEFAULT_TIMEOUT_SECONDS
@@ -23,27 +23,13 @@ from broker.model.mapping import EventSourceMapping
 from broker.model.queue_mapping import QueueMapping, visibility_mistake
 from broker.model.record import QueueAttributes
 from broker.model.settings import Configuration
+from broker.model.stream_mapping import StreamMapping
 from broker.runtime.clock import SystemClock
 from broker.sources.sqs import SqsQueueSource
 
 RECOMMENDED_VISIBILITY_FACTOR = 6
 RECOMMENDED_RECEIVE_COUNT = 5
 NO_RECEIPT = "none"
-DENIED_CODES = frozenset({"AccessDenied", "AccessDeniedException", "AuthorizationError", "UnauthorizedOperation"})
-
-Severity = Literal["error", "warning", "ok"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
-    """One thing that AWS said."""
-
-    severity: Severity
-    path: str
-    """Where in the file: `EventSourceMappings[0].EventSourceArn`."""
-    message: str
-    exit_code: int = ExitCode.OK
-    """2 where the file or the queue must be mended, 1 where the world failed."""
 
 
 async def ask_aws(configuration: Configuration, clients: Clients) -> AsyncIterator[Finding]:
@@ -51,23 +37,32 @@ async def ask_aws(configuration: Configuration, clients: Clients) -> AsyncIterat
     async for finding in _ask_identity(configuration, clients):
         yield finding
     for index, mapping in enumerate(configuration.event_source_mappings):
-        if not isinstance(mapping, QueueMapping):
-            continue
-        question = _Question(configuration, mapping, f"EventSourceMappings[{index}]", clients)
-        async for finding in question.ask():
+        async for finding in _ask_about(mapping, f"EventSourceMappings[{index}]", configuration, clients):
             yield finding
+
+
+def _ask_about(
+    mapping: EventSourceMapping, path: str, configuration: Configuration, clients: Clients
+) -> AsyncIterator[Finding]:
+    match mapping:
+        case QueueMapping():
+            return _Question(configuration, mapping, path, clients).ask()
+        case StreamMapping():
+            return ask_stream(mapping, path, clients)
+        case _:
+            assert_never(mapping)
 
 
 async def _ask_identity(configuration: Configuration, clients: Clients) -> AsyncIterator[Finding]:
     account, expected = await clients.account_id(), configuration.broker.expected_account_id
     if account is None:
         message = "AWS does not say whose credentials these are: no credentials, no answer from STS, or refused"
-        yield Finding(severity="error", path="Broker", message=message, exit_code=ExitCode.WORLD)
+        yield failure("Broker", message)
     elif expected not in {None, account}:
         message = f"the credentials are of account {account}, not of {expected}"
-        yield _mistake("Broker.ExpectedAccountId", message)
+        yield mistake("Broker.ExpectedAccountId", message)
     else:
-        yield Finding(severity="ok", path="Broker", message=f"account {account}")
+        yield good("Broker", f"account {account}")
 
 
 class _Question:
@@ -84,7 +79,7 @@ class _Question:
         except SourceError as error:
             yield _unreachable(self._source_path, error)
             return
-        yield Finding(severity="ok", path=self._source_path, message="the queue is there")
+        yield good(self._source_path, "the queue is there")
         for finding in visibility_findings(self._path, self._mapping, self._timeout, attributes):
             yield finding
         for finding in redrive_findings(self._source_path, attributes):
@@ -103,8 +98,8 @@ class _Question:
         except SourceError as error:
             missing = error.code == QUEUE_MISSING
             message = f"the dead-letter queue {arn} {'does not exist' if missing else f'cannot be seen: {error}'}"
-            return Finding(severity="warning", path=self._source_path, message=message)
-        return Finding(severity="ok", path=self._source_path, message=f"dead-letter queue {Arn.parse(arn).resource}")
+            return warning(self._source_path, message)
+        return good(self._source_path, f"dead-letter queue {Arn.parse(arn).resource}")
 
     async def _ask_permissions(self) -> AsyncIterator[Finding]:
         arn = self._mapping.source
@@ -123,10 +118,8 @@ class _Question:
         try:
             await endpoint.call(action, request, resource=self._mapping.event_source_arn)
         except SourceError as error:
-            if error.code in DENIED_CODES:
-                message = f"sqs:{action} is not permitted: {error}"
-                return Finding(severity="error", path=self._source_path, message=message, exit_code=ExitCode.WORLD)
-        return Finding(severity="ok", path=self._source_path, message=f"sqs:{action} is permitted")
+            return permission(self._source_path, f"sqs:{action}", error)
+        return permission(self._source_path, f"sqs:{action}", None)
 
 
 def timeout_seconds(configuration: Configuration, mapping: EventSourceMapping) -> int:
@@ -142,23 +135,20 @@ def visibility_findings(path: str, mapping: QueueMapping, timeout: int, attribut
     """
     visibility = attributes.visibility_timeout_seconds
     source_path = f"{path}.EventSourceArn"
-    mistake = visibility_mistake(visibility, timeout)
-    if mistake and mapping.broker.visibility_heartbeat:
+    refusal = visibility_mistake(visibility, timeout)
+    if refusal and mapping.broker.visibility_heartbeat:
         message = f"visibility timeout {visibility} s, extended while the function runs (VisibilityHeartbeat)"
-        return [Finding(severity="ok", path=source_path, message=message)]
-    if mistake:
-        return [_mistake(source_path, mistake)]
+        return [good(source_path, message)]
+    if refusal:
+        return [mistake(source_path, refusal)]
     recommended = RECOMMENDED_VISIBILITY_FACTOR * timeout + mapping.maximum_batching_window_in_seconds
     if visibility < recommended:
-        return [
-            Finding(
-                severity="warning",
-                path=source_path,
-                message=f"the queue's visibility timeout is {visibility} s; AWS recommends {recommended} s or more: "
-                f"six times the function's timeout, plus the batching window",
-            )
-        ]
-    return [Finding(severity="ok", path=source_path, message=f"visibility timeout {visibility} s")]
+        message = (
+            f"the queue's visibility timeout is {visibility} s; AWS recommends {recommended} s or more: "
+            f"six times the function's timeout, plus the batching window"
+        )
+        return [warning(source_path, message)]
+    return [good(source_path, f"visibility timeout {visibility} s")]
 
 
 def redrive_findings(path: str, attributes: QueueAttributes) -> list[Finding]:
@@ -166,37 +156,19 @@ def redrive_findings(path: str, attributes: QueueAttributes) -> list[Finding]:
     target, count = attributes.dead_letter_target_arn, attributes.maximum_receive_count
     if target is None or count is None:
         message = "the queue has no redrive policy: a message that always fails comes again until it expires"
-        return [Finding(severity="warning", path=path, message=message)]
+        return [warning(path, message)]
     findings = []
     if target.endswith(".fifo") != attributes.fifo:
         kind = "FIFO" if attributes.fifo else "standard"
-        findings.append(_mistake(path, f"the dead-letter queue of a {kind} queue must be one too: {target} is not"))
+        findings.append(mistake(path, f"the dead-letter queue of a {kind} queue must be one too: {target} is not"))
     if count < RECOMMENDED_RECEIVE_COUNT:
         message = (
             f"maxReceiveCount is {count}; AWS recommends {RECOMMENDED_RECEIVE_COUNT} or more, so that a message "
             f"survives a few throttles"
         )
-        findings.append(Finding(severity="warning", path=path, message=message))
+        findings.append(warning(path, message))
     return findings
 
 
-def sign(severity: Severity) -> str:
-    """One character for a terminal."""
-    match severity:
-        case "ok":
-            return "✓"
-        case "warning":
-            return "!"
-        case "error":
-            return "✗"
-        case _:
-            assert_never(severity)
-
-
-def _mistake(path: str, message: str) -> Finding:
-    return Finding(severity="error", path=path, message=message, exit_code=ExitCode.USER)
-
-
 def _unreachable(path: str, error: SourceError) -> Finding:
-    code = ExitCode.USER if error.code == QUEUE_MISSING else ExitCode.WORLD
-    return Finding(severity="error", path=path, message=str(error), exit_code=code)
+    return mistake(path, str(error)) if error.code == QUEUE_MISSING else failure(path, str(error))

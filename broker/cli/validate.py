@@ -12,7 +12,8 @@ from broker.aws.clients import Clients
 from broker.cli.arguments import file_argument
 from broker.cli.daemon import surroundings
 from broker.cli.exits import ExitCode
-from broker.cli.live import Finding, Severity, ask_aws, sign
+from broker.cli.findings import Finding, Severity, good, mistake, sign, warning
+from broker.cli.live import ask_aws
 from broker.cli.output import OutputFormat, console, output_option, print_json
 from broker.config import load, notices
 from broker.errors import ConfigurationError
@@ -24,7 +25,7 @@ STYLES: dict[Severity, str] = {"ok": "green", "warning": "yellow", "error": "red
 
 @click.command()
 @file_argument
-@click.option("--live", is_flag=True, help="Also ask AWS: identity, queues, permissions, timeouts. Changes nothing.")
+@click.option("--live", is_flag=True, help="Also ask AWS: identity, sources, permissions, timeouts. Changes nothing.")
 @output_option
 def validate(file: Path, *, live: bool, output: OutputFormat) -> int:
     """Check a configuration file: every mistake, with its place. Handlers are imported, but not called.
@@ -45,14 +46,8 @@ def validate(file: Path, *, live: bool, output: OutputFormat) -> int:
 def static_findings(file: Path, configuration: Configuration) -> list[Finding]:
     """How much the file says, and what in it has no effect."""
     functions, mappings = len(configuration.functions), len(configuration.event_source_mappings)
-    found = [
-        Finding(
-            severity="ok",
-            path=file.name,
-            message=f"valid: {_counted(functions, 'function')}, {_counted(mappings, 'mapping')}",
-        )
-    ]
-    return found + [Finding(severity="warning", path=file.name, message=notice) for notice in notices(configuration)]
+    counts = f"valid: {_counted(functions, 'function')}, {_counted(mappings, 'mapping')}"
+    return [good(file.name, counts), *(warning(file.name, notice) for notice in notices(configuration))]
 
 
 def handler_findings(configuration: Configuration) -> list[Finding]:
@@ -64,10 +59,7 @@ def handler_findings(configuration: Configuration) -> list[Finding]:
                 load_callable(function.callable, folders=surroundings().folders)
         except ConfigurationError as error:
             path = f"Functions[{index}].Callable"
-            found += [
-                Finding(severity="error", path=path, message=each.message, exit_code=ExitCode.USER)
-                for each in error.mistakes
-            ]
+            found += [mistake(path, each.message) for each in error.mistakes]
     return found
 
 

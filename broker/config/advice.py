@@ -113,8 +113,8 @@ def distant_destinations(mappings: Sequence[EventSourceMapping]) -> Iterator[Fou
         destination = mapping.destination if isinstance(mapping, StreamMapping) else None
         if destination and destination.region and destination.region != mapping.source.region:
             message = (
-                f"the stream is in {mapping.source.region} and its destination in {destination.region}: records that are "
-                "given up leave the region"
+                f"the stream is in {mapping.source.region} and its destination in {destination.region}: records that "
+                "are given up leave the region"
             )
             yield ("EventSourceMappings", index, "DestinationConfig", "OnFailure", "Destination"), message
 

@@ -1,9 +1,10 @@
 import orjson
 import pytest
 
-from broker.cli.events import read_records
+from broker.cli.events import UNKNOWN_SHARD, read_records, read_stream_records
 from broker.errors import ConfigurationError
 from broker.model.record import Record
+from broker.model.stream import StreamRecord
 
 ARN = "arn:aws:sqs:eu-west-1:123456789012:orders"
 WIRE = {"MessageId": "m-1", "ReceiptHandle": "r", "Body": "hello", "Attributes": {"SentTimestamp": "1"}}
@@ -58,3 +59,66 @@ def test_what_holds_no_message_is_refused(document: object) -> None:
 def test_what_is_not_json_is_refused_with_its_line() -> None:
     with pytest.raises(ConfigurationError, match=r"events.jsonl:2: this is not JSON"):
         read_records(b'{"body": "a"}\n{"body":\n', name="events.jsonl", arn=ARN)
+
+
+# ---- streams
+
+KINESIS = "arn:aws:kinesis:eu-west-1:123456789012:stream/clicks"
+DYNAMODB = "arn:aws:dynamodb:eu-west-1:123456789012:table/orders/stream/x"
+SENT = {
+    "SequenceNumber": "42",
+    "PartitionKey": "k",
+    "Data": "e30=",
+    "ApproximateArrivalTimestamp": "2026-01-31T09:00:00+00:00",
+}
+CHANGED = {
+    "eventID": "e-1",
+    "eventName": "MODIFY",
+    "dynamodb": {"SequenceNumber": "43", "ApproximateCreationDateTime": 1, "Keys": {"Id": {"N": "1"}}},
+}
+
+
+def read_stream(document: object, arn: str) -> list[StreamRecord]:
+    return read_stream_records(orjson.dumps(document), name="events.json", arn=arn)
+
+
+def test_a_kinesis_record_on_the_wire_becomes_one_as_lambda_delivers_it() -> None:
+    (record,) = read_stream({"Records": [SENT]}, KINESIS)
+    assert record.event["kinesis"]["approximateArrivalTimestamp"] == 1769850000.0
+    assert record.event["eventID"] == f"{UNKNOWN_SHARD}:42"
+    assert record.event["eventSourceARN"] == KINESIS
+
+
+def test_a_kinesis_record_that_was_delivered_is_read_as_it_was() -> None:
+    (sent,) = read_stream(SENT, KINESIS)
+    delivered = {**sent.event, "eventID": "shardId-7:42", "invokeIdentityArn": "arn:aws:iam::1:role/r"}
+    (record,) = read_stream({"Records": [delivered]}, KINESIS)
+    assert record.event == delivered
+
+
+def test_what_a_record_of_a_stream_does_not_say_is_made_up() -> None:
+    assert [record.identifier for record in read_stream([{"Data": ""}, {"kinesis": {"data": ""}}], KINESIS)] == [
+        "1",
+        "2",
+    ]
+    (record,) = read_stream({"dynamodb": {}}, DYNAMODB)
+    assert (record.identifier, record.event["eventID"], record.event["eventName"]) == ("1", "event-1", "INSERT")
+
+
+def test_a_change_of_an_item_is_read_in_both_forms() -> None:
+    (sent,) = read_stream({"Records": [CHANGED]}, DYNAMODB)
+    (delivered,) = read_stream({"Records": [sent.event]}, DYNAMODB)
+    assert delivered.event == sent.event
+    assert sent.event["eventSourceARN"] == DYNAMODB
+
+
+@pytest.mark.parametrize("document", [WIRE, DELIVERED, {"Data": 7}, {"kinesis": {}}, {"kinesis": 7}, 7])
+def test_what_holds_no_record_of_kinesis_is_refused(document: object) -> None:
+    with pytest.raises(ConfigurationError, match="neither a record of Kinesis"):
+        read_stream(document, KINESIS)
+
+
+@pytest.mark.parametrize("document", [WIRE, SENT, {"dynamodb": 7}, {"dynamodb": {"ApproximateCreationDateTime": "x"}}])
+def test_what_holds_no_change_of_an_item_is_refused(document: object) -> None:
+    with pytest.raises(ConfigurationError, match="no record of a DynamoDB stream"):
+        read_stream(document, DYNAMODB)

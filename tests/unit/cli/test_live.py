@@ -1,7 +1,8 @@
 import pytest
 
 from broker.cli.exits import ExitCode
-from broker.cli.live import Finding, redrive_findings, visibility_findings
+from broker.cli.findings import Finding
+from broker.cli.live import redrive_findings, visibility_findings
 from broker.cli.validate import worst
 from broker.config import parse_mapping
 from broker.model.record import QueueAttributes
