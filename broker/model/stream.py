@@ -11,6 +11,9 @@ from typing import Any, Protocol
 class TrimHorizon:
     """The oldest record that the stream still has."""
 
+    def __str__(self) -> str:
+        return "TRIM_HORIZON"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AtTimestamp:
@@ -22,6 +25,9 @@ class AtTimestamp:
     at: float
     """Epoch seconds of the service's clock."""
 
+    def __str__(self) -> str:
+        return f"AT_TIMESTAMP {self.at:.3f}"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AfterSequenceNumber:
@@ -29,12 +35,18 @@ class AfterSequenceNumber:
 
     number: str
 
+    def __str__(self) -> str:
+        return f"AFTER_SEQUENCE_NUMBER {self.number}"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AtSequenceNumber:
     """This very record."""
 
     number: str
+
+    def __str__(self) -> str:
+        return f"AT_SEQUENCE_NUMBER {self.number}"
 
 
 Position = TrimHorizon | AtTimestamp | AfterSequenceNumber | AtSequenceNumber

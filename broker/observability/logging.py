@@ -47,6 +47,7 @@ from broker.model.observation import (
     VisibilityTooShort,
     WindowClosed,
 )
+from broker.model.stream import Position
 
 DEBUG, INFO, WARNING, ERROR = 10, 20, 30, 40
 """The standard library's numbers."""
@@ -176,4 +177,4 @@ def error_type_of(detail: str) -> str:
 def _written(value: Any) -> Any:
     if isinstance(value, float):
         return round(value, 6)
-    return str(value)[:DETAIL_LIMIT] if isinstance(value, str) else value
+    return str(value)[:DETAIL_LIMIT] if isinstance(value, str | Position) else value

@@ -105,6 +105,7 @@ class Fleet:
             observe=self._observe,
             receivers=self._receivers,
             grant_seconds=self._timing.lease_seconds / 2,
+            announce=self._announce,
         )
         self._watch = Watch(self._timing)
         self._seen: Signature | None = None
@@ -168,7 +169,6 @@ class Fleet:
         """Gives a lease to whoever asks, else to `to`, else to nobody. Nothing where it was lost before."""
         await self._holdings.release(lease, to)
         self._look_at = -inf
-        self._announce()
 
     def _announce(self) -> None:
         self._changes += 1
@@ -279,10 +279,10 @@ class Fleet:
             self._heartbeat.lose()
 
     def _signature(self) -> Signature:
+        """Of our own row what plans depend on: it may say later what it serves than we began to look."""
         return {
-            worker_id: (worker.changes, worker.is_draining, worker.mappings)
+            worker_id: (0 if worker_id == self._worker_id else worker.changes, worker.is_draining, worker.mappings)
             for worker_id, worker in self._workers.items()
-            if worker_id != self._worker_id
         }
 
     async def _evict(self) -> None:

@@ -93,14 +93,19 @@ class Holdings:
         observe: Callable[[str, Observation], None],
         receivers: Callable[[str], Collection[str]],
         grant_seconds: float,
+        announce: Callable[[], None],
     ) -> None:
-        """`receivers` says which workers may be given a mapping's leases; a grant may take `grant_seconds`."""
+        """`receivers` says which workers may be given a mapping's leases; a grant may take `grant_seconds`.
+
+        `announce` lets the others look at the leases.
+        """
         self._worker_id = worker_id
         self._table = table
         self._clock = clock
         self._observe = observe
         self._receivers = receivers
         self._grant_seconds = grant_seconds
+        self._announce = announce
         self._held: dict[LeaseKey, _Holding] = {}
         self._changed: set[LeaseKey] = set()
         self._expired: dict[LeaseKey, int] = {}
@@ -199,6 +204,8 @@ class Holdings:
                 await self._rewrite(holding)
         except StoreError:
             holding.is_busy = False
+        finally:
+            self._announce()
 
     async def _rewrite(self, holding: _Holding) -> None:
         """Gives the lease to whoever asks, if it is still ours. Raises `StoreError`."""

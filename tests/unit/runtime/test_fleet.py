@@ -25,6 +25,14 @@ async def test_one_broker_takes_every_lease_within_a_second():
         assert all(lease.owner == first.fleet.worker_id for lease in (await world.rows()).values())
 
 
+async def test_a_broker_whose_row_is_slow_to_say_what_it_serves_looks_again_when_it_does():
+    async with worlds() as world:
+        world.store.slow("write", request_seconds=1.2, calls=2)
+        world.start()
+
+        assert await world.until(world.is_even, within=5.0) <= 5.0
+
+
 async def test_two_brokers_that_start_at_once_share_evenly():
     async with worlds() as world:
         await two(world)
