@@ -6,6 +6,7 @@ there is more: only an answer without `NextShardIterator` is the end (emulators 
 Source: Amazon Kinesis Data Streams API Reference, GetShardIterator and GetRecords (read November 2026).
 """
 
+from operator import itemgetter
 from typing import Any
 
 from broker.aws.signed_call import Answer
@@ -19,6 +20,8 @@ from broker.sources.server_time import server_time
 
 _LARGEST_PAGE = 10_000
 """The most that `Limit` may be."""
+_data_of = itemgetter("Data")
+_key_of = itemgetter("PartitionKey")
 
 
 class PollingReader:
@@ -87,5 +90,4 @@ class PollingReader:
 
 def _size_bytes(wire: list[dict[str, Any]]) -> int:
     """Bytes that count against the shard's throughput, to within two for each record: data and partition keys."""
-    encoded = sum([len(record["Data"]) for record in wire])
-    return encoded * 3 // 4 + sum([len(record["PartitionKey"]) for record in wire])
+    return sum(map(len, map(_data_of, wire))) * 3 // 4 + sum(map(len, map(_key_of, wire)))
