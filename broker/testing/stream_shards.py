@@ -128,7 +128,7 @@ class StoredShard:
         start = bisect_left(self._numbers, at_least)
         chosen: list[StoredRecord] = []
         total = 0
-        for record in itertools.islice(self._records, start, start + count):
+        for record in self._records[start : start + count]:
             total += record.size_bytes
             if chosen and total > size_bytes:
                 break
@@ -146,17 +146,22 @@ class StoredShard:
 class ShardTree:
     """All shards of one generation of a stream, oldest first."""
 
-    def __init__(self, kind: StreamKind, *, generation: int, shard_count: int, now: float, named_at: float) -> None:
+    def __init__(self, kind: StreamKind, *, generation: int, shard_count: int, named_at: float) -> None:
         """`generation` counts from 1: the numbers of a later generation are lower, as those of emulators may be.
 
-        `named_at` is a part of the names of the first shards of a table's stream.
+        `named_at` is a part of the names of the first shards of a table's stream, which `begin` opens.
         """
         self._kind = kind
         self.last_number: int = 10 ** (kind.digits + 1 - generation) - (_NUMBERS_BEFORE_ANOTHER_DIGIT + 1) * _STEP
         self._count = 0
         self.shards: dict[str, StoredShard] = {}
         for hashes in _divide(range(HASH_END), shard_count):
-            self._open((), hashes, now, named_at)
+            self._open((), hashes, math.inf, named_at)
+
+    def begin(self, now: float) -> None:
+        """The stream was made at this instant."""
+        for shard in self.shards.values():
+            shard.opened_at = now
 
     def next_number(self) -> int:
         """A sequence number: above all that were given out, in any shard."""

@@ -40,6 +40,7 @@ from broker.testing.stream_kinds import KINESIS, StreamKind
 from broker.testing.stream_records import Image, dynamodb_wire, keyed_records, kinesis_wire, lane_key
 from broker.testing.stream_shards import ShardTree, StoredRecord, StoredShard
 from broker.testing.stream_subscriptions import Subscriptions
+from broker.testing.virtual_time import EPOCH
 
 _ROUNDING = 1e-6
 """Instants are sums of floats: 0.29 s are 290 ms, not 289."""
@@ -81,16 +82,14 @@ class InMemoryStream(StreamFaults):
         """Of enhanced fan-out."""
         self._view_type = view_type
         self._generation = 1
-        self._created_at = self.service_now
-        self._named_at = self._created_at
-        self._swept_at = self._created_at
-        self._tree = ShardTree(
-            kind, generation=1, shard_count=shard_count, now=self._created_at, named_at=self._named_at
-        )
-        self.arn = _arn(kind, region, account_id, name, self._created_at)
+        self._created_at = math.inf
+        self._swept_at = math.inf
+        self._tree = ShardTree(kind, generation=1, shard_count=shard_count, named_at=EPOCH)
+        self.arn = _arn(kind, region, account_id, name)
 
     def __repr__(self) -> str:
-        return f"<InMemoryStream {self.name}: {len(self)} records in {len(self._tree.shards)} shards>"
+        shards = self._tree.shards.values()
+        return f"<InMemoryStream {self.name}: {sum(map(len, shards))} records in {len(shards)} shards>"
 
     # ---- what is in it
 
@@ -283,14 +282,16 @@ class InMemoryStream(StreamFaults):
         self._generation += 1
         self._created_at = max(self.service_now, self._created_at + 1)
         count = len(self._tree.open()) if shard_count is None else shard_count
-        self._tree = ShardTree(
-            self.kind, generation=self._generation, shard_count=count, now=self.service_now, named_at=self._named_at
-        )
+        self._tree = ShardTree(self.kind, generation=self._generation, shard_count=count, named_at=EPOCH)
+        self._tree.begin(self.service_now)
         self.expire_iterators()
 
     def _elapse(self) -> None:
         """What time has brought about: shards that roll, records that are trimmed."""
         now = self.service_now
+        if self._created_at == math.inf:  # made outside of an event loop, it begins when somebody looks
+            self._created_at = now
+            self._tree.begin(now)
         if 0 <= now - self._swept_at < _SWEEP_SECONDS:
             return
         self._swept_at = now
@@ -304,6 +305,7 @@ class InMemoryStream(StreamFaults):
 
     def describe(self) -> StreamDescription:
         """What the stream is."""
+        self._elapse()
         return StreamDescription(
             generation=_instant(self._created_at),
             retention_seconds=self.retention_seconds,
@@ -376,6 +378,6 @@ def _instant(at: float) -> str:
     return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3]
 
 
-def _arn(kind: StreamKind, region: str, account_id: str, name: str, created_at: float) -> str:
-    resource = f"stream/{name}" if kind.name == "kinesis" else f"table/{name}/stream/{_instant(created_at)}"
+def _arn(kind: StreamKind, region: str, account_id: str, name: str) -> str:
+    resource = f"stream/{name}" if kind.name == "kinesis" else f"table/{name}/stream/{_instant(EPOCH)}"
     return f"arn:aws:{kind.name}:{region}:{account_id}:{resource}"

@@ -5,7 +5,14 @@ import importlib
 
 import pytest
 
-MODULES = ["broker.testing", "broker.testing.process", "broker.testing.queues", "broker.testing.virtual_time"]
+MODULES = [
+    "broker.testing",
+    "broker.testing.process",
+    "broker.testing.queues",
+    "broker.testing.stream_order",
+    "broker.testing.streams",
+    "broker.testing.virtual_time",
+]
 
 
 @pytest.mark.parametrize("name", MODULES)
