@@ -1,7 +1,7 @@
 """Several brokers in one event loop, on one store: fleets whose tenants only note what they may do, and when."""
 
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from itertools import count
 from random import Random
 from typing import Any
@@ -132,12 +132,16 @@ class Process:
         self._crash = anyio.CancelScope()
         self._world = world
 
-    async def run(self) -> None:
+    async def run(self, serving: AbstractAsyncContextManager[None] | None = None) -> None:
         with self._crash:
-            async with self.fleet.running(), self.fleet.serving(self.tenant):
+            async with self.fleet.running(), serving or self.fleet.serving(self.tenant):
                 await self._stop.wait()
         self._world.processes.remove(self)
         self._ended.set()
+
+    def stop(self) -> None:
+        """Its tenants have ended."""
+        self._stop.set()
 
     async def crash(self) -> None:
         """It is gone, and says nothing."""
@@ -151,7 +155,7 @@ class Process:
         self.fleet.drain()
         for lease in self.fleet.owned(MAPPING):
             await self.tenant.finish(lease)
-        self._stop.set()
+        self.stop()
         await self._ended.wait()
 
     def pause(self, seconds: float) -> None:
@@ -173,7 +177,7 @@ class World:
         self.timing = LeaseTiming(lease_seconds=lease_seconds)
         self.processes: list[Process] = []
         self.shards = shards
-        self._tasks = tasks
+        self.tasks = tasks
         self._names = count(1)
 
     async def make_rows(self) -> None:
@@ -183,10 +187,15 @@ class World:
             value = lease_value(Lease(key=key, version=0, shard=shard))
             await self.store.seen_by("setup").write(MAPPING, key.key, value, version=0, nonce=f"make-{number}")
 
-    def start(self) -> Process:
-        process = Process(self, f"host-{next(self._names)}", self._tasks)
+    def make(self) -> Process:
+        """A broker that somebody else runs."""
+        process = Process(self, f"host-{next(self._names)}", self.tasks)
         self.processes.append(process)
-        self._tasks.start_soon(process.run)
+        return process
+
+    def start(self) -> Process:
+        process = self.make()
+        self.tasks.start_soon(process.run)
         return process
 
     async def watch(self) -> None:
