@@ -27,7 +27,7 @@ from broker.model.discard import Condition, DiscardedBatch, ResponseContext
 class Discards:
     """The discards of one shard; `actions` is where they are sent."""
 
-    __slots__ = ("_actions", "_count", "_journal", "_lanes", "_leave", "_policy", "_press", "_window")
+    __slots__ = ("_actions", "_count", "_journal", "_leave", "_policy", "_press", "_under_way", "_window")
 
     def __init__(
         self,
@@ -47,7 +47,7 @@ class Discards:
         self._actions = actions
         self._leave = leave
         self._count = 0
-        self._lanes: dict[int, Lane] = {}
+        self._under_way: dict[int, tuple[Lane, Discarding]] = {}
 
     def give_up(self, lane: Lane, head: Attempt, response: ResponseContext | None, now: float) -> None:
         """The retries of a batch are used up."""
@@ -90,7 +90,7 @@ class Discards:
     def _begin(self, lane: Lane, batch: DiscardedBatch, records: Records, now: float) -> None:
         discarding = Discarding(discarded=batch, records=records, began_at=now)
         lane.discarding = discarding
-        self._lanes[batch.number] = lane
+        self._under_way[batch.number] = lane, discarding
         if self._policy.has_destination:
             self._actions.append(Discard(discarded=batch))
         else:
@@ -105,10 +105,7 @@ class Discards:
 
     def answered(self, event: Discarded, now: float) -> None:
         """A destination has answered."""
-        lane = self._lanes[event.number]
-        discarding = lane.discarding
-        if discarding is None:
-            raise ValueError(f"discard {event.number} has been answered before")
+        lane, discarding = self._under_way[event.number]
         if event.problem is None:
             self._end(lane, discarding, delivered=True)
         elif event.is_final or self._has_waited_enough(discarding, now):
@@ -125,7 +122,7 @@ class Discards:
 
     def _end(self, lane: Lane, discarding: Discarding, *, delivered: bool, detail: str = "") -> None:
         """It is certain what became of records that were given up: they are settled."""
-        del self._lanes[discarding.discarded.number]
+        del self._under_way[discarding.discarded.number]
         lane.discarding = None
         self._leave(lane, lane.work[0])
         self._journal.discarded(discarding.discarded, delivered=delivered, detail=detail)

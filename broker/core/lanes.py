@@ -161,11 +161,6 @@ class Lane:
         return len(self._records) - self._first
 
     @property
-    def waiting_bytes(self) -> int:
-        """Their serialised size."""
-        return self._byte_count
-
-    @property
     def held_count(self) -> int:
         """Records that are not settled."""
         discarding = len(self.discarding.records) if self.discarding else 0

@@ -1,7 +1,7 @@
 """How far a shard is settled, so that whoever reads it next goes on there."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, assert_never
 
 from broker.model.stream import AfterSequenceNumber, AtSequenceNumber, AtTimestamp, Position, TrimHorizon
 
@@ -108,6 +108,8 @@ def _position_to_json(position: Position) -> dict[str, Any]:
             return {"type": "AFTER_SEQUENCE_NUMBER", "number": position.number}
         case AtSequenceNumber():
             return {"type": "AT_SEQUENCE_NUMBER", "number": position.number}
+        case _:
+            assert_never(position)
 
 
 def _position_from_json(document: dict[str, Any]) -> Position:
