@@ -24,6 +24,7 @@ _OF_THE_ENVIRONMENT = (
     "AWS_ENDPOINT_URL_SQS",
     "AWS_ENDPOINT_URL_KINESIS",
     "AWS_ENDPOINT_URL_DYNAMODB_STREAMS",
+    "AWS_ENDPOINT_URL_DYNAMODB_STREAMS",
     "HTTP_PROXY",
     "http_proxy",
     "ALL_PROXY",
@@ -63,6 +64,8 @@ def main() -> None:
             anyio.run(partial(sqs.run, endpoint_url=url, rounds=arguments.rounds, messages=arguments.messages))
         if "kinesis" in wanted:
             anyio.run(partial(kinesis.run, endpoint_url=url, rounds=arguments.rounds))
+        if "dynamodb" in wanted:
+            anyio.run(partial(dynamodb.run, endpoint_url=url, rounds=arguments.rounds))
         if "dynamodb" in wanted:
             anyio.run(partial(dynamodb.run, endpoint_url=url, rounds=arguments.rounds, records=_RECORDS))
 

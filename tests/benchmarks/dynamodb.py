@@ -20,7 +20,7 @@ from tests.benchmarks.dynamodb_loops import ARN, REGION
 from tests.benchmarks.dynamodb_pages import RECORDS_PER_PAGE
 from tests.benchmarks.handlers import COLUMNS, Column, Tally
 from tests.benchmarks.measuring import Contender, Samples, factors, figures, measure, medians, ratios, verdict
-from tests.benchmarks.sqs_loops import LeanApi
+from tests.benchmarks.sqs_loops import LeanApi, botocore_signer
 from tests.benchmarks.table import Row, print_table, say
 
 PLAIN = "plain aiobotocore loop, no event built"
@@ -29,14 +29,15 @@ SOURCE = "the broker's source alone"
 OURS = "the broker: source, consumer, driver, executor"
 TARGET_MICROSECONDS = 12.0
 PLAIN_TARGET = 4.0
+_RECORDS = 10 * RECORDS_PER_PAGE
 
 
-async def run(*, endpoint_url: str, rounds: int, records: int) -> None:
+async def run(*, endpoint_url: str, rounds: int) -> None:
     """Measures and prints."""
     async with AsyncExitStack() as stack:
         contenders = await _contenders(stack, endpoint_url)
-        samples = await measure(contenders, rounds=rounds, count=records, warm_up_count=RECORDS_PER_PAGE)
-    _print(samples, rounds=rounds, records=records)
+        samples = await measure(contenders, rounds=rounds, count=_RECORDS, warm_up_count=RECORDS_PER_PAGE)
+    _print(samples, rounds=rounds)
 
 
 async def _contenders(stack: AsyncExitStack, endpoint_url: str) -> dict[str, Contender]:
@@ -46,7 +47,7 @@ async def _contenders(stack: AsyncExitStack, endpoint_url: str) -> dict[str, Con
     http = await stack.enter_async_context(
         aiohttp.ClientSession(auto_decompress=False, cookie_jar=aiohttp.DummyCookieJar())
     )
-    sign = dynamodb_loops.botocore_signer(endpoint_url, ReadOnlyCredentials("test", "test", None))
+    sign = botocore_signer(endpoint_url, ReadOnlyCredentials("test", "test", None), service="dynamodb")
     lean_api = LeanApi(http, endpoint_url, sign)
     clients = await stack.enter_async_context(Clients())
     source = DynamoDbStreamSource(arn=ARN, clients=clients, clock=SystemClock())
@@ -64,12 +65,12 @@ async def _contenders(stack: AsyncExitStack, endpoint_url: str) -> dict[str, Con
     return {PLAIN: plain, LEAN: lean, SOURCE: by_source, OURS: ours}
 
 
-def _print(samples: Samples, *, rounds: int, records: int) -> None:
+def _print(samples: Samples, *, rounds: int) -> None:
     ours = medians(samples, OURS)
     by_plain = ratios(samples, PLAIN, OURS)
     remarks = {OURS: f"{verdict(max(ours) <= TARGET_MICROSECONDS)}: at most {TARGET_MICROSECONDS:.0f}"}
     print_table(
-        f"DynamoDB Streams, µs of CPU a record ({rounds} rounds of {records} records, batches of {RECORDS_PER_PAGE})",
+        f"DynamoDB Streams, µs of CPU a record ({rounds} rounds of {_RECORDS} records, batches of {RECORDS_PER_PAGE})",
         [column.title for column in COLUMNS],
         [
             *[

@@ -5,10 +5,6 @@ import uuid
 from collections.abc import Callable
 from typing import Any
 
-from botocore.auth import SigV4Auth
-from botocore.awsrequest import AWSRequest
-from botocore.credentials import ReadOnlyCredentials
-
 from broker.aws.clients import Clients
 from broker.core.lease_rows import checkpoint_key
 from broker.core.shard_consumer import ShardConsumer
@@ -27,7 +23,7 @@ from broker.sources.dynamodb_streams import DynamoDbStreamSource
 from broker.stores.memory import MemoryStateStore
 from tests.benchmarks.dynamodb_pages import RECORDS_PER_PAGE
 from tests.benchmarks.handlers import Column, Messages, Tally
-from tests.benchmarks.sqs_loops import LeanApi, Sign
+from tests.benchmarks.sqs_loops import LeanApi
 
 REGION = "eu-west-1"
 ARN = f"arn:aws:dynamodb:{REGION}:123456789012:table/orders/stream/2026-11-14T00:04:06.388"
@@ -44,20 +40,6 @@ async def consume_plainly(client: Any, handle: Handle, tally: Tally) -> None:
         records = page["Records"]
         handle(records)
         tally.handled += len(records)
-
-
-def botocore_signer(endpoint_url: str, credentials: ReadOnlyCredentials) -> Sign:
-    """Signs as botocore does."""
-    auth = SigV4Auth(credentials, "dynamodb", REGION)
-
-    def sign(operation: str, body: bytes) -> dict[str, str]:
-        target = f"DynamoDBStreams_20120810.{operation}"
-        headers = {"Content-Type": "application/x-amz-json-1.0", "X-Amz-Target": target}
-        request = AWSRequest("POST", endpoint_url + "/", headers=headers, data=body)
-        auth.add_auth(request)
-        return dict(request.headers)
-
-    return sign
 
 
 async def consume_leanly(api: LeanApi, handle: Handle, tally: Tally) -> None:

@@ -53,7 +53,7 @@ Sign = Callable[[str, bytes], dict[str, str]]
 """Makes the headers of a request, from its operation and body."""
 
 
-TARGET_PREFIXES = {"sqs": "AmazonSQS", "kinesis": "Kinesis_20131202"}
+TARGET_PREFIXES = {"sqs": "AmazonSQS", "kinesis": "Kinesis_20131202", "dynamodb": "DynamoDBStreams_20120810"}
 
 
 def botocore_signer(endpoint_url: str, credentials: ReadOnlyCredentials, service: str = "sqs") -> Sign:
