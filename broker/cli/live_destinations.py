@@ -20,8 +20,11 @@ _MISSING = {
     "s3": frozenset({"404", "NoSuchBucket"}),
 }
 """What each service answers where the destination is not there."""
-_REACHED = frozenset({"AWS.SimpleQueueService.EmptyBatchRequest", "EmptyBatchRequest", "EmptyBatchRequestException"})
-"""What is answered to a batch of nothing."""
+_REACHED = frozenset(
+    {"AWS.SimpleQueueService.EmptyBatchRequest", "EmptyBatchRequest", "EmptyBatchRequestException"}
+    | {"InvalidParameter", "InvalidParameterException", "ValidationError"}
+)
+"""What is answered to a batch of nothing; the second line by emulators."""
 
 
 async def ask_destination(arn: Arn, path: str, *, region: str, clients: Clients) -> Finding:
@@ -60,6 +63,12 @@ async def _ask_queue(arn: Arn, clients: Clients) -> None:
 
 async def _ask_topic(arn: Arn, clients: Clients) -> None:
     client = await clients.client("sns", arn.region)
+    try:
+        with translated(Call(operation="GetTopicAttributes", resource=str(arn))):
+            await client.get_topic_attributes(TopicArn=str(arn))
+    except SourceError as error:
+        if error.code not in DENIED_CODES:  # the broker itself does without this action
+            raise
     with translated(Call(operation="PublishBatch", resource=str(arn))):
         await client.publish_batch(TopicArn=str(arn), PublishBatchRequestEntries=[])
 

@@ -46,7 +46,7 @@ async def ask_stream(mapping: StreamMapping, path: str, clients: Clients) -> Asy
         yield _unreachable(source_path, mapping, error)
         return
     open_count = sum(not shard.is_closed for shard in shards)
-    yield good(source_path, f"the stream is there, with {open_count} open shards")
+    yield good(source_path, f"the stream is there; open shards: {open_count}")
     for finding in retention_findings(path, mapping, description):
         yield finding
     if mapping.stream.consumer:
@@ -77,9 +77,9 @@ def retention_findings(path: str, mapping: StreamMapping, description: StreamDes
 
 
 async def _ask_reading(mapping: StreamMapping, path: str, source: StreamSource, shards: Sequence[Shard]) -> Finding:
-    actions = f"{mapping.stream.service}:GetShardIterator, GetRecords"
+    actions = f"reading ({mapping.stream.service}:GetShardIterator, GetRecords)"
     if not shards:
-        return warning(path, f"the stream has no shards, so {actions} could not be asked for")
+        return warning(path, f"the stream has no shards, so {actions} could not be tried")
     reader = source.reader(shards[-1].shard_id)
     try:
         await reader.read(TrimHorizon(), maximum_count=1)

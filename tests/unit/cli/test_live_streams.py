@@ -71,6 +71,9 @@ class Service:
             raise answer
         return Answer(answer, None)
 
+    async def get_topic_attributes(self, **request: Any) -> None:
+        await self.call("GetTopicAttributes", request)
+
     async def publish_batch(self, **request: Any) -> None:
         await self.call("PublishBatch", request)
 
@@ -117,12 +120,12 @@ def told(findings: list[Finding]) -> list[tuple[str, str, str]]:
 
 async def test_a_stream_that_can_be_read_is_no_problem() -> None:
     assert told(await asked(mapping())) == [
-        ("ok", SOURCE, "the stream is there, with 1 open shards"),
-        ("ok", SOURCE, "kinesis:GetShardIterator, GetRecords is permitted"),
+        ("ok", SOURCE, "the stream is there; open shards: 1"),
+        ("ok", SOURCE, "reading (kinesis:GetShardIterator, GetRecords) is permitted"),
     ]
     assert told(await asked(mapping(DYNAMODB), dynamodbstreams=DYNAMODB_ANSWERS)) == [
-        ("ok", SOURCE, "the stream is there, with 1 open shards"),
-        ("ok", SOURCE, "dynamodb:GetShardIterator, GetRecords is permitted"),
+        ("ok", SOURCE, "the stream is there; open shards: 1"),
+        ("ok", SOURCE, "reading (dynamodb:GetShardIterator, GetRecords) is permitted"),
     ]
 
 
@@ -142,7 +145,7 @@ async def test_a_stream_that_may_not_be_seen_is_the_worlds_fault(operation: str)
 @pytest.mark.parametrize("operation", ["GetShardIterator", "GetRecords"])
 async def test_a_stream_that_may_not_be_read_is_named(operation: str) -> None:
     finding = (await asked(mapping(), kinesis={**KINESIS_ANSWERS, operation: DENIED}))[-1]
-    assert finding.message.startswith("kinesis:GetShardIterator, GetRecords is not permitted: ")
+    assert finding.message.startswith("reading (kinesis:GetShardIterator, GetRecords) is not permitted: ")
     assert finding.exit_code == ExitCode.WORLD
 
 
@@ -234,16 +237,23 @@ def test_what_a_stream_no_longer_has_is_told_of(fields: dict[str, Any], paths: l
         (
             QUEUE.replace("sqs", "sns"),
             "sns",
-            {"PublishBatch": SourceError("empty", code="EmptyBatchRequest")},
+            {"GetTopicAttributes": DENIED, "PublishBatch": SourceError("empty", code="EmptyBatchRequest")},
             "ok",
             "sns:Publish is permitted",
         ),
         (
             QUEUE.replace("sqs", "sns"),
             "sns",
-            {"PublishBatch": SourceError("gone", code="NotFound")},
+            {"GetTopicAttributes": SourceError("gone", code="NotFound")},
             "error",
             f"the destination {QUEUE.replace('sqs', 'sns')} does not exist",
+        ),
+        (
+            QUEUE.replace("sqs", "sns"),
+            "sns",
+            {"GetTopicAttributes": {}, "PublishBatch": SourceError("no", code="AuthorizationError")},
+            "error",
+            "sns:Publish is not permitted: no",
         ),
         (
             "arn:aws:s3:::failed",
