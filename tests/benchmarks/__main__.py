@@ -16,7 +16,6 @@ from importlib.metadata import version
 import anyio
 
 from tests.benchmarks import dynamodb, kinesis, sqs
-from tests.benchmarks.kinesis_pages import PAGES, RECORDS_PER_PAGE
 from tests.benchmarks.table import say
 
 _OF_THE_ENVIRONMENT = (
@@ -24,15 +23,12 @@ _OF_THE_ENVIRONMENT = (
     "AWS_ENDPOINT_URL_SQS",
     "AWS_ENDPOINT_URL_KINESIS",
     "AWS_ENDPOINT_URL_DYNAMODB_STREAMS",
-    "AWS_ENDPOINT_URL_DYNAMODB_STREAMS",
     "HTTP_PROXY",
     "http_proxy",
     "ALL_PROXY",
     "all_proxy",
 )
 _ROWS = ("sqs", "kinesis", "dynamodb")
-_RECORDS = PAGES * RECORDS_PER_PAGE
-"""In a turn of what reads a stream."""
 
 
 @contextmanager
@@ -66,8 +62,6 @@ def main() -> None:
             anyio.run(partial(kinesis.run, endpoint_url=url, rounds=arguments.rounds))
         if "dynamodb" in wanted:
             anyio.run(partial(dynamodb.run, endpoint_url=url, rounds=arguments.rounds))
-        if "dynamodb" in wanted:
-            anyio.run(partial(dynamodb.run, endpoint_url=url, rounds=arguments.rounds, records=_RECORDS))
 
 
 if __name__ == "__main__":
