@@ -108,9 +108,10 @@ class Composition:
     async def _joined_fleet(self, store: OpenStateStore) -> AsyncIterator[Fleet]:
         around = self._around
         watch = LoopWatch(clock=around.clock, observe=lambda blocked: self._observe("", blocked))
+        is_apart = store.is_shared and not around.is_virtual
         fleet = Fleet(
             store=store,
-            beats=on_thread(store.reopened, watch=watch) if store.is_shared else in_task(store),
+            beats=on_thread(store.reopened, watch=watch) if is_apart else in_task(store),
             clock=around.clock,
             name=around.worker_name,
             new_id=lambda: str(around.new_id()),

@@ -1,5 +1,6 @@
 """The run of a queue's mapping."""
 
+from dataclasses import replace
 from functools import partial
 
 from broker.aws.faults import QUEUE_MISSING
@@ -13,6 +14,9 @@ from broker.ports import QueueSource
 from broker.runtime.performer import QueuePerformer
 from broker.runtime.queue_run import QueuePlan, QueueRun
 from broker.sources.sqs import SqsQueueSource
+
+HAND_OVER_GRACE_SECONDS = 30.0
+"""What handing over a share may take beyond the function's time limit."""
 
 
 def queue_run(parts: Parts, mapping: QueueMapping) -> QueueRun:
@@ -38,6 +42,8 @@ def queue_run(parts: Parts, mapping: QueueMapping) -> QueueRun:
         performer=performer,
         source=source,
         observe=observe,
+        fleet=parts.fleet if _is_shared(parts, mapping) else None,
+        hand_over_seconds=parts.function_of(mapping).timeout + HAND_OVER_GRACE_SECONDS,
     )
     return QueueRun(plan, clock=around.clock, chance=around.chance, raise_bugs=around.raise_bugs)
 
@@ -48,14 +54,20 @@ def queue_source(parts: Parts, mapping: QueueMapping) -> QueueSource:
     return parts.overrides.queues.get(arn) or SqsQueueSource(arn=arn, clients=parts.clients, clock=parts.around.clock)
 
 
+def _is_shared(parts: Parts, mapping: QueueMapping) -> bool:
+    """Whether `MaximumConcurrency` is to hold for several brokers."""
+    return mapping.needs_store and parts.store is not None and parts.store.is_shared
+
+
 def _policy(parts: Parts, mapping: QueueMapping) -> QueuePolicy:
-    return queue_policy(
+    policy = queue_policy(
         mapping,
         accepts=compile_queue_filters(mapping.filter_patterns),
         function_timeout_seconds=parts.function_of(mapping).timeout,
         function_concurrency=parts.executors.of(mapping).concurrency,
         drain_seconds=parts.configuration.broker.drain_timeout_in_seconds,
     )
+    return replace(policy, scaling=replace(policy.scaling, is_shared=_is_shared(parts, mapping)))
 
 
 async def queue_problem(parts: Parts, mapping: QueueMapping) -> str | None:

@@ -34,6 +34,11 @@ class Surroundings:
     """Whether a bug ends the whole broker instead of one mapping."""
 
     @property
+    def is_virtual(self) -> bool:
+        """Whether time is made up: then nothing runs on a thread of its own, for which time would be another."""
+        return hasattr(self.clock, "run_sync")
+
+    @property
     def thread_runner(self) -> RunSync:
         """What runs plain functions."""
         of_clock: RunSync | None = getattr(self.clock, "run_sync", None)

@@ -1,11 +1,12 @@
 """One queue's mapping while its broker runs."""
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from anyio import Event, move_on_after
 
-from broker.core.events import QueueEvent
+from broker.core.events import LimitChanged, QueueEvent
 from broker.core.queue_consumer import QueueConsumer
 from broker.core.queue_policy import QueuePolicy
 from broker.core.retry import Backoff
@@ -14,8 +15,10 @@ from broker.model.reference import EventSourceKind
 from broker.model.status import MappingStatus
 from broker.ports import Clock, QueueSource
 from broker.runtime.driver import Driver
+from broker.runtime.fleet import Fleet
 from broker.runtime.mapping_life import MappingFacts, MappingLife
 from broker.runtime.performer import Performed, QueuePerformer
+from broker.runtime.share import ShareTenant
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +34,10 @@ class QueuePlan:
     performer: QueuePerformer
     source: QueueSource
     observe: Callable[[Observation], None]
+    fleet: Fleet | None = None
+    """The brokers with which the policy's maximum is shared, where it is."""
+    hand_over_seconds: float = 0.0
+    """How long a share may take to be handed over: the function's time limit, and a little for settling."""
 
 
 class QueueRun:
@@ -73,6 +80,32 @@ class QueueRun:
         if not self._plan.enabled:
             return
         self._life.started()
+        async with self._sharing():
+            await self._consume()
+
+    @asynccontextmanager
+    async def _sharing(self) -> AsyncIterator[None]:
+        plan = self._plan
+        if plan.fleet is None:
+            yield
+            return
+        share = ShareTenant(
+            mapping=plan.uuid,
+            maximum_concurrency=plan.policy.scaling.maximum,
+            hand_over_seconds=plan.hand_over_seconds,
+            fleet=plan.fleet,
+            in_flight=lambda: self._consumer.statistics().in_flight_batches,
+            change_limit=self._change_limit,
+        )
+        async with share.sharing():
+            yield
+
+    def _change_limit(self, limit: LimitChanged) -> None:
+        if self._driver is not None:
+            self._driver.hear(limit)
+
+    async def _consume(self) -> None:
+        """Runs one consumer after the other until it has drained, or a bug stops it."""
         backoff = Backoff(self._plan.policy.source_backoff)
         began_at = self._clock.now()
         while not await self._run_once():

@@ -85,8 +85,7 @@ class ShardRegister:
             BrokerError: the stream or the store does not let it, or another broker is at it; begin again later.
         """
         row = await self._store.get(self._uuid, MAPPING_KEY)
-        listing = await self._source.list_shards()
-        description = await self._source.describe()  # told after the listing: see `core.lineage`
+        listing, description = await self._listed()
         self.retention_seconds = description.retention_seconds
         self._refuse_other_position(row)
         if row is None or row.value["generation"] != description.generation:
@@ -96,6 +95,15 @@ class ShardRegister:
             await self._begin(row, listing, description)
         else:
             self._adopt(description.generation)
+
+    async def _listed(self) -> tuple[tuple[Shard, ...], StreamDescription]:
+        """All shards of one generation of the stream, and its description, told after the listing came."""
+        before = await self._source.describe()
+        listing = await self._source.list_shards()
+        description = await self._source.describe()
+        if description.generation != before.generation:
+            raise BrokerError("the stream was deleted and made again while its shards were listed: listing them anew")
+        return listing, description
 
     def _refuse_other_position(self, row: Row | None) -> None:
         began = row.value["starting_position"] if row else self._beginning.starting_position
@@ -175,7 +183,7 @@ class ShardRegister:
             lease.shard.shard_id: ShardRow(
                 shard=lease.shard,
                 checkpoint=self._checkpoint(rows, lease.shard.shard_id),
-                is_read=lease.owner in live,
+                is_read=lease.owner in live and not lease.is_paused,
             )
             for lease in self._leases(rows)
             if lease.shard is not None
@@ -205,8 +213,9 @@ class ShardRegister:
         for shard_id in survey.lost:
             self._tell_lost(shard_id, self._checkpoint(rows, shard_id))
         gone = [*survey.forget, *survey.lost]
-        await self._forget(rows, [key(self.generation, each) for each in gone for key in (shard_key, checkpoint_key)])
-        await self._forget(rows, keys_of_other_generations(rows, self.generation))
+        for shard_id in gone:
+            await self._forget(rows, shard_key(self.generation, shard_id), checkpoint_key(self.generation, shard_id))
+        await self._forget(rows, *sorted(keys_of_other_generations(rows, self.generation), reverse=True))
         return bool(survey.create or gone)
 
     async def name_children(self, children: Iterable[Shard]) -> None:
@@ -239,11 +248,11 @@ class ShardRegister:
             with suppress(RowConflict):
                 await self._write(key, lease_value(lease), 0)
 
-    async def _forget(self, rows: Mapping[str, Row], keys: Iterable[str]) -> None:
-        """Removes rows as they were read: the lease first, the checkpoint that it was for after it."""
-        for key in sorted(keys, key=lambda each: each.startswith(CHECKPOINT_PREFIX)):
-            if key in rows:
-                with suppress(RowConflict):
+    async def _forget(self, rows: Mapping[str, Row], *keys: str) -> None:
+        """Removes rows as they were read, in this order; one that was written meanwhile stays, and what follows it."""
+        with suppress(RowConflict):
+            for key in keys:
+                if key in rows:
                     await self._store.delete(self._uuid, key, version=rows[key].version)
 
     async def _write(self, key: str, value: Mapping[str, Any], version: int) -> None:
