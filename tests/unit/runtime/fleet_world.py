@@ -1,6 +1,6 @@
 """Several brokers in one event loop, on one store: fleets whose tenants only note what they may do, and when."""
 
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from itertools import count
 from random import Random
@@ -11,6 +11,7 @@ from anyio.abc import TaskGroup
 
 from broker.core.lease_rows import lease_value, leases_of, shard_key
 from broker.core.watching import LeaseTiming
+from broker.errors import LeaseLost
 from broker.model.lease import Lease, LeaseKey, Row
 from broker.model.observation import Observation
 from broker.model.stream import Shard
@@ -29,6 +30,8 @@ class PausableStore:
     def __init__(self, store: StateStore) -> None:
         self._store = store
         self.paused_until = 0.0
+        self.before_read: dict[str, Callable[[], Awaitable[None]]] = {}
+        """What happens, once, just before a partition is read."""
 
     async def _pause(self) -> None:
         with anyio.CancelScope(shield=True):
@@ -37,6 +40,8 @@ class PausableStore:
 
     async def read(self, partition: str) -> Mapping[str, Row]:
         await self._pause()
+        if happen := self.before_read.pop(partition, None):
+            await happen()
         result = await self._store.read(partition)
         await self._pause()
         return result
@@ -66,6 +71,7 @@ class NotingTenant:
         self.hand_over_seconds = 30.0
         self.finish_seconds = 0.0
         self.gives = True
+        self.failures = 0
         self.startable: Callable[[Lease], bool] = lambda _lease: True
         self.working: dict[str, Lease] = {}
         self.fenced: list[tuple[str, bool]] = []
@@ -82,6 +88,9 @@ class NotingTenant:
     async def granted(self, lease: Lease, *, was_expired: bool) -> None:
         await anyio.lowlevel.checkpoint()
         self.fenced.append((lease.key.key, was_expired))
+        if self.failures:
+            self.failures -= 1
+            raise LeaseLost("the fence could not be written")
         self.working[lease.key.key] = lease
         self._world.check(lease.key.key)
 
@@ -153,6 +162,7 @@ class Process:
     async def drain(self) -> None:
         """It finishes, releases what it has, and ends."""
         self.fleet.drain()
+        self.tenant.gives = False
         for lease in self.fleet.owned(MAPPING):
             await self.tenant.finish(lease)
         self.stop()
@@ -239,7 +249,3 @@ async def worlds(**options: Any) -> AsyncIterator[World]:
         tasks.start_soon(world.watch)
         yield world
         tasks.cancel_scope.cancel()
-
-
-def kinds(observations: Sequence[Observation]) -> Iterator[str]:
-    return (type(each).__name__ for each in observations)
