@@ -92,7 +92,7 @@ class Discards:
         lane.discarding = discarding
         self._under_way[batch.number] = lane, discarding
         if self._policy.has_destination:
-            self._actions.append(Discard(discarded=batch))
+            self._actions.append(Discard(discarded=batch, at=now))
         else:
             self._end(lane, discarding, delivered=False)
 
@@ -101,7 +101,7 @@ class Discards:
         discarding = lane.discarding
         if discarding and not discarding.is_sent and now >= discarding.due_at:
             discarding.is_sent = True
-            self._actions.append(Discard(discarded=discarding.discarded))
+            self._actions.append(Discard(discarded=discarding.discarded, at=discarding.began_at))
 
     def answered(self, event: Discarded, now: float) -> None:
         """A destination has answered."""

@@ -162,6 +162,8 @@ class Discard:
     """Hand records that are given up to the on-failure destination: `Discarded`. Shielded and bounded."""
 
     discarded: DiscardedBatch
+    at: float
+    """When they were given up: the same for every attempt, so that a lost answer makes no second object."""
 
 
 ShardAction = Read | InvokeStream | SaveCheckpoint | Discard | Tell

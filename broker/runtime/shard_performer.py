@@ -140,7 +140,7 @@ class ShardPerformer:
                         discarded,
                         shard_id=self._shard_id,
                         request_id=self._request_id(discarded.batch),
-                        now=self._clock.now(),
+                        now=discard.at,
                     )
                 return Discarded(number=discarded.number, problem=None, is_final=False, chance=self._chance())
             except DestinationError as error:
