@@ -10,6 +10,7 @@ import structlog
 from broker.app import Broker
 from broker.cli.arguments import file_argument
 from broker.cli.daemon import Listeners, listening, log_observer, surroundings
+from broker.cli.heap import HeapFreezer
 from broker.cli.leftovers import in_flight
 from broker.cli.logs import is_for_people
 from broker.cli.signals import Stopping, run_until_drained
@@ -36,7 +37,9 @@ async def _serve(configuration: Configuration, *, strict: bool, errors: LossyStr
     settings = configuration.broker
     observer = log_observer(settings, configuration.event_source_mappings, stream=errors)
     log = structlog.get_logger("broker")
-    broker = Broker.from_configuration(configuration, observers=[observer], surroundings=surroundings(), strict=strict)
+    broker = Broker.from_configuration(
+        configuration, observers=[observer, HeapFreezer()], surroundings=surroundings(), strict=strict
+    )
     async with listening(broker, settings) as listeners:
         facts = facts_of(broker, configuration, listeners)
         if is_for_people(settings.log_format, errors):

@@ -12,7 +12,6 @@ from typing import Any
 from uuid import UUID
 
 from broker.core.lease_rows import (
-    CHECKPOINT_PREFIX,
     checkpoint_key,
     checkpoint_of,
     checkpoint_value,

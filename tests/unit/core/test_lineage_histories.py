@@ -96,6 +96,8 @@ class World:
         done = len(survey.create) if not glitch else self.chance.randrange(len(survey.create) + 1)
         for shard, checkpoint in survey.create[:done]:
             assert checkpoint.position == TrimHorizon(), "found later, begun elsewhere"
+            if shard.shard_id in self.rows and self.rows[shard.shard_id].is_complete:
+                continue  # somebody has made the row meanwhile: what stands is kept
             assert shard.shard_id not in self.read, "read twice"
             self.rows[shard.shard_id] = ShardRow(shard=shard, checkpoint=checkpoint)
         if done < len(survey.create):  # the lister has crashed, perhaps between checkpoint and lease
