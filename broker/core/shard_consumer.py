@@ -254,7 +254,7 @@ class ShardConsumer:
             self._trimmed_after = self._reading.read_through or self._ledger.low or ""
         delay = self._reading.failed(event.fault, self._now, event.chance)
         if delay:
-            self._journal.read_failed(event.problem, delay)
+            self._journal.read_failed(event.problem, delay, event.fault)
 
     # ---- what follows from it
 

@@ -11,6 +11,7 @@ from broker.core.events import Tell
 from broker.core.journal import Ending
 from broker.core.lanes import Attempt, Lane
 from broker.core.stream_events import ShardAction
+from broker.errors import ReadFault
 from broker.model import observation as seen
 from broker.model.discard import DiscardedBatch
 from broker.model.stream import Page
@@ -67,10 +68,10 @@ class ShardJournal:
         if self._problems.pop("source", None):
             self.tell(seen.SourceRecovered(shard=self._shard))
 
-    def read_failed(self, problem: str, delay_seconds: float) -> None:
+    def read_failed(self, problem: str, delay_seconds: float, fault: ReadFault) -> None:
         """The shard could not be read."""
         self._problems["source"] = problem
-        self.tell(seen.SourceProblem(problem=problem, delay_seconds=delay_seconds, shard=self._shard))
+        self.tell(seen.SourceProblem(problem=problem, delay_seconds=delay_seconds, shard=self._shard, fault=fault))
 
     def lost(self, *, after: str, before: str, is_certain: bool, detail: str) -> None:
         """Records have left the stream unread, or may have."""

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from broker.errors import ReadFault
 from broker.model.batch import BatchTrigger, Reason
 from broker.model.discard import Condition
 from broker.model.stream import Position
@@ -153,6 +154,8 @@ class SourceProblem:
     problem: str
     delay_seconds: float
     shard: str = ""
+    fault: ReadFault | None = None
+    """What kind of problem a shard has; None for a queue's, and for a mapping's as a whole."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -190,6 +193,7 @@ class MappingStateChanged:
     state: str
     """AWS's word: `Creating`, `Enabled`, `Disabling`, `Disabled`, …"""
     detail: str = ""
+    """Why, where there is more to say: `paused by ana@desk at …`, `resumed`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -216,7 +220,7 @@ class ShardStopped:
 
     shard: str
     why: str
-    """`finished`, `handed over`, `lease lost`, `drain`."""
+    """`finished`, `handed over`, `given back`, `paused`, `lease lost`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,15 +5,22 @@ from dataclasses import dataclass, replace
 from functools import partial
 from math import inf
 
-from anyio import Event, create_task_group, move_on_after
+from anyio import Event, create_task_group, move_on_after, sleep
 from anyio.abc import TaskGroup
 
 from broker.core.lifecycle import Step
 from broker.core.retry import Backoff
-from broker.errors import LeaseLost
+from broker.errors import LeaseLost, ReadFault
 from broker.model.batch import Reason
 from broker.model.lease import Lease, LeaseKey, Row
-from broker.model.observation import BatchSettled, Observation, ShardStopped, SourceProblem, SourceRecovered
+from broker.model.observation import (
+    BatchSettled,
+    MappingStateChanged,
+    Observation,
+    ShardStopped,
+    SourceProblem,
+    SourceRecovered,
+)
 from broker.model.status import MappingStatus, ShardStatistics, StreamStatistics
 from broker.runtime.fleet import Fleet
 from broker.runtime.mapping_life import MappingFacts, MappingLife, fault_of
@@ -22,6 +29,8 @@ from broker.runtime.shard_run import ShardRun, ShardTools
 
 HAND_OVER_GRACE_SECONDS = 30.0
 """What a hand-over may take beyond the function's time limit: settling, and the last checkpoint."""
+SURVEY_GAP_SECONDS = 1.0
+"""Between two surveys, whatever asks for them: many shards may end at once, and an account may list only so often."""
 CUMULATIVE = (
     "polled_count", "filtered_count", "invoked_count", "failed_count", "succeeded_count", "dropped_count",
     "delivered_count", "lost_count", "batch_count",
@@ -66,6 +75,7 @@ class StreamRun:
         self._drain_seconds = 0.0
         self._idle = Event()
         self._survey_wanted = Event()
+        self._pauses: dict[str, str] = {}
         self._past = StreamStatistics()
         self._last_processing_result = _NOTHING_PROCESSED
 
@@ -92,11 +102,14 @@ class StreamRun:
             ),
             last_result=next((each.last_result for each in shards if each.last_result), self._past.last_result),
             last_processing_result=self._last_processing_result,
+            paused=tuple(_pause_text(shard, note) for shard, note in sorted(self._pauses.items())),
         )
 
     def _observed(self, observation: Observation) -> None:
         if isinstance(observation, BatchSettled):
             self._last_processing_result = _RESULTS.get(observation.reason, "PROBLEM: Function call failed")
+        if isinstance(observation, SourceProblem) and observation.fault is ReadFault.STREAM_GONE:
+            self._survey_wanted.set()  # it may have been made again
         self._observe(observation)
 
     def _remember(self, ended: ShardStatistics) -> None:
@@ -156,6 +169,7 @@ class StreamRun:
             if self._survey_wanted.is_set() or self._plan.fleet.is_first(self.mapping):
                 self._survey_wanted = Event()
                 await self._persist(self._survey)
+                await sleep(SURVEY_GAP_SECONDS)
 
     async def _survey(self) -> None:
         fleet = self._plan.fleet
@@ -210,10 +224,20 @@ class StreamRun:
         if register.is_replaced(rows):
             self._survey_wanted.set()
         found = register.leases(rows)
+        pauses = register.pauses(rows)
         for lease, may_start in found:
             if not may_start and (run := self._runs.get(lease.key)) and not run.is_finished:
+                run.is_paused = "" in pauses or run.shard.shard_id in pauses
                 run.hand_over("", self.hand_over_seconds)
+        self._tell_pauses(pauses)
         return found
+
+    def _tell_pauses(self, pauses: dict[str, str]) -> None:
+        before, self._pauses = self._pauses, pauses
+        for shard in sorted(before.keys() | pauses.keys()):
+            if before.get(shard) != pauses.get(shard):
+                detail = _pause_text(shard, pauses.get(shard, "resumed"))
+                self._observe(MappingStateChanged(state=self.status().state, detail=detail))
 
     async def granted(self, lease: Lease, *, was_expired: bool) -> None:
         """The lease is ours: makes the checkpoint ours too, and begins."""
@@ -297,4 +321,11 @@ def _why(run: ShardRun) -> str:
         return "finished"
     if run.is_lost:
         return "lease lost"
+    if run.is_paused:
+        return "paused"
     return "handed over" if run.hands_to else "given back"
+
+
+def _pause_text(shard: str, note: str) -> str:
+    """`paused by …` for the mapping as a whole, `shardId-…: paused by …` for one shard."""
+    return f"{shard}: {note}" if shard else note
