@@ -142,7 +142,7 @@ def test_a_read_that_fails_waits_a_second_at_least_and_longer_each_time(fault):
 
     assert delays == [1.0, 2.0, 4.0, 8.0, 15.0, 15.0]
     assert talk.of(seen.SourceProblem)[0] == seen.SourceProblem(
-        shard="shard-0", problem=f"it {fault}", delay_seconds=1.0
+        shard="shard-0", problem=f"it {fault}", delay_seconds=1.0, fault=fault
     )
     assert talk.consumer.statistics().problem == f"it {fault}"
     assert talk.consumer.statistics().failed_count == 0
