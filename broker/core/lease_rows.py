@@ -18,6 +18,7 @@ WORKERS = "workers"
 SHARD_PREFIX = "shard:"
 SLOT_PREFIX = "slot:"
 CHECKPOINT_PREFIX = "checkpoint:"
+_PAUSE_MEMBERS = frozenset({"paused", "paused_by", "paused_at"})
 
 
 def shard_key(generation: str, shard_id: str) -> str:
@@ -107,6 +108,24 @@ def owned_value(value: Mapping[str, Any], *, owner: str, epoch: int) -> dict[str
 def asked_value(value: Mapping[str, Any], *, asked_by: str) -> dict[str, Any]:
     """A lease's row that a worker asks for; the rest stays."""
     return {**value, "asked_by": asked_by}
+
+
+def paused_value(value: Mapping[str, Any], *, by: str, at: str) -> dict[str, Any]:
+    """A lease's or a mapping's row that an operator has paused; the rest stays. `at` is ISO 8601, for people."""
+    return {**value, "paused": True, "paused_by": by, "paused_at": at}
+
+
+def resumed_value(value: Mapping[str, Any]) -> dict[str, Any]:
+    """The same row, no longer paused."""
+    return {name: member for name, member in value.items() if name not in _PAUSE_MEMBERS}
+
+
+def pause_note(value: Mapping[str, Any]) -> str:
+    """`paused by ana@desk at 2026-01-31T09:00:00Z`; empty while the row is not paused."""
+    if not value.get("paused"):
+        return ""
+    by, at = value.get("paused_by"), value.get("paused_at")
+    return f"paused by {by} at {at}" if by and at else "paused"
 
 
 def checkpoint_value(epoch: int, checkpoint: Checkpoint) -> dict[str, Any]:

@@ -113,6 +113,8 @@ class StreamStatistics:
     last_result: str = ""
     last_processing_result: str = "No records processed"
     """AWS's `LastProcessingResult`."""
+    paused: tuple[str, ...] = ()
+    """What an operator has paused, and who that was: `paused by …` for all, `shardId-…: paused by …` for a shard."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,6 +17,7 @@ from broker.core.lease_rows import (
     checkpoint_value,
     lease_value,
     leases_of,
+    pause_note,
     shard_key,
 )
 from broker.core.lineage import (
@@ -88,10 +89,10 @@ class ShardRegister:
         self.retention_seconds = description.retention_seconds
         self._refuse_other_position(row)
         if row is None or row.value["generation"] != description.generation:
-            await self._begin(row, listing, description)
+            await self._begin(row, description, self._start_rows(row, listing, description))
         elif not row.value["started"]:
             self._wait_for_other(row)
-            await self._begin(row, listing, description)
+            await self._begin(row, description, self._start_rows(row, listing, description))
         else:
             self._adopt(description.generation)
 
@@ -118,24 +119,34 @@ class ShardRegister:
             self._seen_version = row.version
             raise BrokerError("another broker is enabling the mapping: waiting for it")
 
-    async def _begin(self, row: Row | None, listing: Iterable[Shard], description: StreamDescription) -> None:
-        is_recreated = row is not None and (
-            row.value.get("recreated", False) or row.value["generation"] != description.generation
-        )
-        enabled_at = description.server_at
+    async def take_over(self, rows: Iterable[StartRow], description: StreamDescription) -> None:
+        """Begins with progress that was made elsewhere, in place of the starting position; what stands is kept.
+
+        Raises:
+            BrokerError: the store does not let it, or the mapping has begun with another starting position.
+        """
+        row = await self._store.get(self._uuid, MAPPING_KEY)
+        self._refuse_other_position(row)
+        await self._begin(row, description, rows)
+
+    def _start_rows(
+        self, row: Row | None, listing: Iterable[Shard], description: StreamDescription
+    ) -> Iterable[StartRow]:
+        position = self._beginning.starting_position
+        at = description.server_at if position == "LATEST" else self._beginning.timestamp
+        return start_rows(tuple(listing), position, at, is_recreated=_is_recreated(row, description))
+
+    async def _begin(self, row: Row | None, description: StreamDescription, rows: Iterable[StartRow]) -> None:
         value: dict[str, Any] = {
             **(row.value if row else {}),
             "starting_position": self._beginning.starting_position,
-            "enabled_at": enabled_at,
+            "enabled_at": description.server_at,
             "generation": description.generation,
-            "recreated": is_recreated,
+            "recreated": _is_recreated(row, description),
             "started": False,
         }
         version = row.version if row else 0
         await self._write(MAPPING_KEY, value, version)
-        is_latest = self._beginning.starting_position == "LATEST"
-        at = enabled_at if is_latest else self._beginning.timestamp
-        rows = start_rows(tuple(listing), self._beginning.starting_position, at, is_recreated=is_recreated)
         await self._create(rows, description.generation)
         await self._write(MAPPING_KEY, {**value, "started": True}, version + 1)
         self._adopt(description.generation)
@@ -164,6 +175,14 @@ class ShardRegister:
         """Whether another broker has found that the stream was deleted and made again."""
         mapping = rows.get(MAPPING_KEY)
         return mapping is not None and mapping.value["generation"] != self.generation
+
+    def pauses(self, rows: Mapping[str, Row]) -> dict[str, str]:
+        """What an operator has paused, and who that was: by shard id, and by "" for the mapping as a whole."""
+        of_shards = {
+            lease.shard.shard_id: pause_note(rows[lease.key.key].value) for lease in self._leases(rows) if lease.shard
+        }
+        whole = {"": pause_note(rows[MAPPING_KEY].value)} if MAPPING_KEY in rows else {}
+        return {shard: note for shard, note in {**whole, **of_shards}.items() if note}
 
     def _leases(self, rows: Mapping[str, Row]) -> Iterable[Lease]:
         prefix = shard_key(self.generation, "")
@@ -256,3 +275,8 @@ class ShardRegister:
 
     async def _write(self, key: str, value: Mapping[str, Any], version: int) -> None:
         await self._store.write(self._uuid, key, value, version=version, nonce=str(self._new_id()))
+
+
+def _is_recreated(row: Row | None, description: StreamDescription) -> bool:
+    """Whether the stream is another one than the mapping began with: deleted, and made again under its name."""
+    return row is not None and (row.value.get("recreated", False) or row.value["generation"] != description.generation)

@@ -55,6 +55,8 @@ class ShardRun:
         self.hands_to: str | None = None
         """The worker that has asked for the lease; empty where it is only to be given back; None where neither."""
         self.is_lost = False
+        self.is_paused = False
+        """Whether it is given back because an operator has paused it."""
         self.is_finished = False
         """Whether the shard is closed and everything in it is settled."""
         self.children: tuple[Shard, ...] = ()

@@ -11,6 +11,9 @@ from broker.core.lease_rows import (
     lease_value,
     leases_of,
     owned_value,
+    pause_note,
+    paused_value,
+    resumed_value,
     shard_key,
     slot_key,
     worker_of,
@@ -67,3 +70,13 @@ def test_a_checkpoint_survives_its_row():
     checkpoint = Checkpoint(position=AfterSequenceNumber(number="5"))
 
     assert checkpoint_of(Row(version=1, value=checkpoint_value(3, checkpoint))) == (3, checkpoint)
+
+
+def test_a_pause_says_who_and_when_and_a_resume_leaves_the_row_as_it_was():
+    value = {"owner": "", "epoch": 2, "unknown": 1}
+    paused = paused_value(value, by="ana@desk", at="2026-01-31T09:00:00Z")
+    assert lease_of("m", KEY.key, Row(version=1, value=paused)).is_paused
+    assert pause_note(paused) == "paused by ana@desk at 2026-01-31T09:00:00Z"
+    assert resumed_value(paused) == value
+    assert pause_note(value) == ""
+    assert pause_note({"paused": True}) == "paused"
