@@ -2,6 +2,7 @@
 .DEFAULT_GOAL := help
 DEV := .venvs/dev
 EMULATOR := .venvs/emulator
+KINESIS := .venvs/kinesis
 BIN := $(DEV)/bin
 
 help: ## what there is
@@ -12,6 +13,11 @@ $(DEV)/.ready: pyproject.toml
 
 $(EMULATOR)/.ready: deploy/emulator-requirements.txt
 	@deploy/make-venv $(EMULATOR) -r deploy/emulator-requirements.txt
+
+$(KINESIS): ## npm's kinesis-local, where there is an npm: tests that need it are skipped elsewhere
+	@command -v npm >/dev/null || { echo "No npm was found: tests with shards that split and merge are skipped"; exit 0; }; \
+	npm install --silent --no-audit --no-fund --prefix $(KINESIS).part kinesis-local@0.6.2 && mv $(KINESIS).part $(KINESIS) || \
+	echo "npm could not install kinesis-local: tests with shards that split and merge are skipped"
 
 demo: $(DEV)/.ready $(EMULATOR)/.ready ## the broker at work: an emulator, two queues, orders that fail (ARGS="--seconds 20")
 	@$(BIN)/broker dev $(ARGS)
@@ -29,7 +35,7 @@ check: $(DEV)/.ready ## ruff, mypy, import-linter
 test: $(DEV)/.ready $(EMULATOR)/.ready ## everything that needs no container
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow and not containers" $(ARGS)
 
-test-all: $(DEV)/.ready $(EMULATOR)/.ready ## with the long proofs
+test-all: $(DEV)/.ready $(EMULATOR)/.ready $(KINESIS) ## with the long proofs
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not containers" --timeout 1800 $(ARGS)
 
 test-integration: $(DEV)/.ready $(EMULATOR)/.ready ## real protocols in containers (without an engine it skips, and says so)

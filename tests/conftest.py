@@ -8,6 +8,7 @@ import pytest
 
 from broker.testing import virtual_backend
 from tests.emulator import emulator  # noqa: F401 - a fixture for all
+from tests.kinesis_server import kinesis_local  # noqa: F401 - a fixture for all
 
 pytest.register_assert_rewrite("tests.conformance.queue_contract", "tests.conformance.stream_contract")
 

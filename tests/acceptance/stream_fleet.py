@@ -1,0 +1,194 @@
+"""Several brokers on one stream, as the installed command, with one SQLite file between them."""
+
+import json
+import signal
+import sqlite3
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from tests.acceptance.command import Place, Running
+from tests.acceptance.stream_load import LoadedStream, wait_until
+from tests.acceptance.stream_notes import BUSY, HANDLER, Books
+
+LEASE_SECONDS = 2
+BATCH_SIZE = 10
+
+
+@dataclass(frozen=True)
+class Member:
+    """One broker process."""
+
+    name: str
+    running: Running
+
+    @property
+    def pid(self) -> int:
+        return self.running.process.pid
+
+    @property
+    def is_alive(self) -> bool:
+        return self.running.process.poll() is None
+
+    def signal(self, number: signal.Signals) -> None:
+        self.running.signal(number)
+
+    def kill(self) -> None:
+        """Ends it without a warning."""
+        self.signal(signal.SIGKILL)
+        assert self.running.end().code == -signal.SIGKILL
+
+    def drain(self) -> None:
+        """Ends it as a deployment does."""
+        self.signal(signal.SIGTERM)
+        ended = self.running.end()
+        assert ended.code == 0, ended.text
+        assert "Traceback" not in ended.text
+
+    def freeze(self) -> None:
+        """Stops the process, all its threads."""
+        self.signal(signal.SIGSTOP)
+        wait_until(partial(is_stopped, self.pid), what="the process is stopped")
+
+    def thaw(self) -> None:
+        self.signal(signal.SIGCONT)
+
+
+def is_stopped(pid: int) -> bool:
+    """Whether all threads of a process stand still."""
+    states = [path.read_text().rpartition(")")[2].split()[0] for path in Path(f"/proc/{pid}/task").glob("*/stat")]
+    return set(states) == {"T"}
+
+
+class StreamFleet:
+    """Brokers on a stream, what their handlers noted, and what their store says."""
+
+    def __init__(
+        self,
+        place: Place,
+        stream: LoadedStream,
+        stack: ExitStack,
+        *,
+        handler: str = BUSY,
+        lease_seconds: float = LEASE_SECONDS,
+        timeout_seconds: int = 10,
+        batch_size: int = BATCH_SIZE,
+        mapping: str = "",
+    ) -> None:
+        self.stream = stream
+        self.members: list[Member] = []
+        """Those that were started and not ended."""
+        self._place = place
+        self._stack = stack
+        self._count = 0
+        self._notes = place.folder / "notes.txt"
+        self._notes.touch()
+        self._store = place.folder / "state.sqlite"
+        self.file = place.write(
+            "broker.yaml",
+            f"Broker:\n"
+            f"  StateStore: sqlite:{self._store}\n"
+            f"  LeaseDurationInSeconds: {lease_seconds}\n"
+            f"Functions: [{{FunctionName: load, Callable: 'load_app:handler', Timeout: {timeout_seconds}}}]\n"
+            f"EventSourceMappings:\n"
+            f"  - FunctionName: load\n"
+            f"    EventSourceArn: {stream.arn}\n"
+            f"    StartingPosition: TRIM_HORIZON\n"
+            f"    BatchSize: {batch_size}\n{mapping}",
+        )
+        place.write("load_app.py", HANDLER + handler)
+
+    # ---- brokers
+
+    def start(self, **environment: str) -> Member:
+        """Starts a broker in a folder of its own."""
+        self._count += 1
+        name = f"member-{self._count}"
+        folder = self._place.folder / name
+        folder.mkdir()
+        variables = {
+            **self.stream.server.environment,
+            "NOTES": str(self._notes),
+            "MEMBER": name,
+            "PYTHONPATH": str(self._place.folder),
+            **environment,
+        }
+        running = Place(folder, {**self._place.environment, **variables}).start("run", str(self.file))
+        member = Member(name, self._stack.enter_context(running))
+        self.members.append(member)
+        return member
+
+    def end(self, member: Member) -> None:
+        """It was told to end, one way or another: whoever is left must live."""
+        self.members.remove(member)
+
+    def kill(self, member: Member) -> None:
+        member.kill()
+        self.end(member)
+
+    def drain(self, *members: Member) -> None:
+        """Ends members with SIGTERM, all at once."""
+        for member in members:
+            self.end(member)
+            member.signal(signal.SIGTERM)
+        for member in members:
+            ended = member.running.end()
+            assert ended.code == 0, ended.text
+            assert "Traceback" not in ended.text
+
+    def wait_until(self, is_true: Any, *, what: str) -> None:
+        """Waits for what the brokers do; they must live meanwhile."""
+
+        def is_done() -> bool:
+            for member in self.members:
+                assert member.is_alive, member.running.text
+            return bool(is_true())
+
+        wait_until(is_done, what=what)
+
+    def wait_until_each_works(self, records: int = 1) -> None:
+        """Waits until each broker has begun so many records more than it has now."""
+        books = self.books()
+        wanted = {member.name: books.started_by(member.name) + records for member in self.members}
+
+        def each_does() -> bool:
+            books = self.books()
+            return all(books.started_by(name) >= count for name, count in wanted.items())
+
+        self.wait_until(each_does, what=f"each broker works: {wanted}")
+
+    def wait_until_all_handled(self) -> None:
+        """Waits until everything that was put was handled to its end."""
+        self.wait_until(
+            lambda: len(self.books().ended) >= self.stream.sent_count and not self.books().missing(self.stream.sent),
+            what="all records handled",
+        )
+
+    # ---- what there is to see
+
+    def books(self) -> Books:
+        return Books(self._notes.read_text())
+
+    def rows(self) -> dict[tuple[str, str], dict[str, Any]]:
+        """All rows of the store, by partition and key."""
+        with closing(sqlite3.connect(f"file:{self._store}?mode=ro", uri=True)) as connection:
+            found = connection.execute("SELECT partition, key, body FROM rows").fetchall()
+        return {(partition, key): json.loads(body) for partition, key, body in found}
+
+    def workers(self) -> list[str]:
+        return [key for partition, key in self.rows() if partition == "workers"]
+
+    def by_shard(self, kind: str) -> dict[str, dict[str, Any]]:
+        """The rows of a kind, `shard` or `checkpoint`, by shard."""
+        split = ((key.split(":"), row) for (_, key), row in self.rows().items())
+        return {words[-1]: row for words, row in split if words[0] == kind}
+
+
+@contextmanager
+def fleet_on(place: Place, stream: LoadedStream, **options: Any) -> Iterator[StreamFleet]:
+    """A fleet without members; those that are left at the end are killed."""
+    with ExitStack() as stack:
+        yield StreamFleet(place, stream, stack, **options)
