@@ -23,6 +23,7 @@ BOUNDARIES = {
     "broker/executors/loading.py": "the import of a callable runs the user's code",
     "broker/executors/user_code.py": "the handler is the user's code, and so are the methods of what it returns",
     "broker/runtime/queue_run.py": "a bug in one mapping must not end the others",
+    "broker/runtime/stream_run.py": "the same, and a fault of the world lets a shard or a listing begin again",
 }
 """The only modules that catch everything, and why."""
 
