@@ -71,15 +71,14 @@ def plan(leases: Iterable[Lease], workers: Iterable[Worker]) -> dict[LeaseKey, s
 
     Give it the leases of shards that may be read and of slots, whoever owns them, and all live workers.
     """
-    able = sorted(workers, key=lambda worker: worker.worker_id)
-    ordered = sorted(leases, key=lambda lease: (lease.key.mapping, lease.key.key))
+    alive = tuple(workers)
     targets: dict[LeaseKey, str] = {}
-    for name, pool in _pools(ordered).items():
-        targets.update(_Pool(name, pool, able).balanced())
+    for name, pool in _pools(leases).items():
+        targets.update(_Pool(name, pool, alive).balanced())
     return targets
 
 
-def _pools(leases: Sequence[Lease]) -> Mapping[str, list[Lease]]:
+def _pools(leases: Iterable[Lease]) -> Mapping[str, list[Lease]]:
     """Leases that are counted together."""
     pools: defaultdict[str, list[Lease]] = defaultdict(list)
     for lease in leases:

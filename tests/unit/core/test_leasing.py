@@ -167,9 +167,9 @@ def test_lags_alone_move_nothing():
 
 
 def test_a_lease_that_is_on_its_way_counts_as_arrived():
-    leases = [lease(1, "a", asked_by="b"), lease(2, "a")]
+    leases = [lease(1, "a"), lease(2, "a", asked_by="b")]
 
-    assert plan(leases, [worker("a"), worker("b")]) == {leases[0].key: "b", leases[1].key: "a"}
+    assert plan(leases, [worker("a"), worker("b")]) == {leases[0].key: "a", leases[1].key: "b"}
 
 
 def test_an_asker_that_is_gone_is_forgotten():

@@ -37,12 +37,14 @@ def test_the_weights_of_the_slots_add_up_to_the_limit_and_differ_by_at_most_one(
     assert max(found, default=0) - min(found, default=0) <= 1
 
 
-@given(LIMITS, LIMITS)
-def test_a_new_cut_never_exceeds_the_greater_limit_and_ends_at_the_new_one(before, after):
-    rows = cut_to({}, before)[-1]
+@given(LIMITS, LIMITS, LIMITS, st.integers(0, 40))
+def test_a_new_cut_never_exceeds_the_greater_limit_and_ends_at_the_new_one(first, second, after, done):
+    """Also where the cut before it was interrupted after some writes."""
+    interrupted = cut_to(cut_to({}, first)[-1], second)
+    rows = interrupted[min(done, len(interrupted) - 1)]
     steps = cut_to(rows, after)
 
-    assert all(total(step) <= max(before, after) for step in steps)
+    assert all(total(step) <= max(total(rows), after) for step in steps)
     assert total(steps[-1]) == after
     assert new_cut(MAPPING, steps[-1], after) == ()
 

@@ -123,11 +123,13 @@ class Process:
         self.name = name
         self.seen: list[Observation] = []
         self.store = PausableStore(world.store.seen_by(name))
+        self.heartbeat_name = f"{name} beats"
+        self._heartbeat_store = PausableStore(world.store.seen_by(self.heartbeat_name))
         self.tenant = NotingTenant(world, tasks)
         random = Random(name)
         self.fleet = Fleet(
             store=self.store,
-            beats=in_task(self.store),
+            beats=in_task(self._heartbeat_store),
             clock=world.clock,
             name=name,
             new_id=lambda: f"{random.getrandbits(64):016x}",
@@ -154,7 +156,8 @@ class Process:
 
     async def crash(self) -> None:
         """It is gone, and says nothing."""
-        self._world.store.take_down(caller=self.name)
+        for caller in (self.name, self.heartbeat_name):
+            self._world.store.take_down(caller=caller)
         self.tenant.working.clear()
         self._crash.cancel()
         await self._ended.wait()
@@ -170,7 +173,7 @@ class Process:
 
     def pause(self, seconds: float) -> None:
         """It is stopped as a whole."""
-        self.store.paused_until = anyio.current_time() + seconds
+        self.store.paused_until = self._heartbeat_store.paused_until = anyio.current_time() + seconds
 
     def may_work_on(self, key: str) -> bool:
         """Whether an invocation of this shard may start now."""

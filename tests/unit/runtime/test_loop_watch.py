@@ -1,5 +1,7 @@
 """Who blocks the event loop: asked by another task here, whose clock the test may move."""
 
+from itertools import pairwise
+
 import anyio
 import pytest
 
@@ -43,13 +45,9 @@ async def test_a_blocked_loop_is_reported_after_five_seconds_and_ever_more_rarel
         await anyio.sleep(60.5)
         tasks.cancel_scope.cancel()
 
-    assert [round(each.seconds) for each in seen] == [6, 12, 24, 48] or [round(each.seconds) for each in seen] == [
-        5,
-        10,
-        20,
-        40,
-    ]
-    assert "test_loop_watch" in seen[0].location or ".py:" in seen[0].location
+    assert len(seen) == 4
+    assert 5 <= seen[0].seconds <= 7
+    assert all(later.seconds >= 2 * sooner.seconds for sooner, later in pairwise(seen))
 
 
 async def test_a_second_blockade_is_reported_like_the_first():
@@ -71,8 +69,10 @@ async def test_a_process_that_was_stopped_as_a_whole_is_not_reported():
     clock = JumpingClock()
     watch = LoopWatch(clock=clock, observe=seen.append)
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(watch.tick)
+        with anyio.move_on_after(0.5):
+            await watch.tick()
         tasks.start_soon(watch.watch)
+        tasks.start_soon(watch.tick)
         await anyio.sleep(10.5)
         clock.jumped += 60
         await anyio.sleep(10)
