@@ -21,6 +21,8 @@ from broker.sources.kinesis_faults import stream_changing
 from broker.sources.kinesis_reader import PollingReader
 from broker.sources.kinesis_record import ShardOrigin
 
+SHARDS_PER_PAGE = 1_000
+"""AWS's default; an emulator has its own."""
 _HOUR_SECONDS = 3_600.0
 _UNSETTLED = frozenset({"CREATING", "DELETING"})
 _STAND_IN_ROLE = "event-source-broker"
@@ -64,7 +66,7 @@ class KinesisStreamSource:
         """All shards of the stream, those of each page of the listing. Raises `ShardReadError`."""
         operation = "ListShards"
         shards: dict[str, Shard] = {}
-        request: dict[str, Any] = dict(self._api.named)
+        request: dict[str, Any] = {**self._api.named, "MaxResults": SHARDS_PER_PAGE}
         while True:
             answer = await self._api.ask(operation, request)
             with self._api.reading(operation):
@@ -74,7 +76,8 @@ class KinesisStreamSource:
                 return tuple(shards.values())
             if token == request.get("NextToken"):
                 raise self._api.unreadable(operation)  # the next page would be this one again
-            request = {"NextToken": token}  # which names the stream: saying it again is an error
+            # The token names the stream: saying it again is an error.
+            request = {"NextToken": token, "MaxResults": SHARDS_PER_PAGE}
 
     def reader(self, shard_id: str) -> ShardReader:
         """A reader of one shard; nothing is asked yet."""

@@ -105,7 +105,11 @@ async def test_every_page_of_the_listing_is_read(source, endpoint) -> None:
         Shard(shard_id="s-2", parents=("s-0", "s-1")),
         Shard(shard_id="s-3", parents=("s-2",)),
     )
-    assert endpoint.requests("ListShards") == [NAMED, {"NextToken": "t-1"}, {"NextToken": "t-2"}]
+    assert endpoint.requests("ListShards") == [
+        {**NAMED, "MaxResults": 1000},
+        {"NextToken": "t-1", "MaxResults": 1000},
+        {"NextToken": "t-2", "MaxResults": 1000},
+    ]
 
 
 async def test_a_listing_that_goes_round_is_a_fault(source, endpoint) -> None:
@@ -163,7 +167,7 @@ async def test_an_answer_of_another_shape_is_a_fault(source, endpoint, operation
 async def test_the_stream_of_a_consumer_is_asked_for_by_the_streams_arn(endpoint, clock) -> None:
     endpoint.answer("ListShards", {"Shards": []})
     assert await source_of(endpoint, clock, CONSUMER_ARN).list_shards() == ()
-    assert endpoint.asked == [("ListShards", NAMED)]
+    assert endpoint.asked == [("ListShards", {**NAMED, "MaxResults": 1000})]
 
 
 @pytest.mark.parametrize("arn", [ARN, CONSUMER_ARN])
