@@ -1,5 +1,6 @@
-"""The handlers of `broker.yaml`: what would be a Lambda function."""
+"""The handlers of `broker.yaml`: what would be Lambda functions."""
 
+import base64
 import json
 from typing import Any
 
@@ -14,3 +15,11 @@ def orders(event: dict[str, Any], context: Any) -> dict[str, Any]:
         else:
             print(f"order {number} handled by request {context.aws_request_id}")
     return {"batchItemFailures": failed}
+
+
+def clicks(event: dict[str, Any], context: Any) -> None:
+    """Prints each click, in order for each customer; the token grows when a shard changes hands."""
+    for record in event["Records"]:
+        kinesis = record["kinesis"]
+        page = json.loads(base64.b64decode(kinesis["data"]))["page"]
+        print(f"{kinesis['partitionKey']} looked at {page} (fencing token {context.fencing_token})")
