@@ -87,7 +87,9 @@ class Promises:
         batch, policy = invoke.batch, life.policy
         assert not life.is_stopping, "an invocation began after stopping"
         assert now < invoke.start_before, "an invocation began without a lease that is certain"
-        assert life.shard.epoch != life.start_epoch or invoke.start_before <= life.shard.trusted_until
+        assert life.shard.epoch != life.start_epoch or invoke.start_before <= life.shard.trusted_until, (
+            "trusted too long"
+        )
         assert len(batch.records) <= policy.batch_size
         assert len(invoke.payload.bytes) == batch.size_bytes <= policy.payload_limit_bytes
         assert batch.lane not in {other.lane for other in life.running.values()}, "two batches of a lane are in flight"

@@ -1,6 +1,7 @@
 """Random histories of a stream and its consumers: whatever fails, the promises hold, and in the end all is done."""
 
 from collections.abc import Callable
+from math import inf
 from random import Random
 
 import pytest
@@ -73,6 +74,9 @@ def plans(draw: Callable[..., object]) -> Plan:
         shards.append(("left", ("parent",), draw(records(95, sizes))))
         shards.append(("right", ("parent",), draw(records(97, sizes))))
     budget = {fault: draw(st.integers(0, 2)) for fault in FAULTS}
+    lease_seconds = draw(st.sampled_from([20.0, inf]))
+    if lease_seconds == inf:  # only deadlines wake a consumer; nobody may take a shard after a crash
+        budget["crash"] = 0
     return Plan(
         policy=policy,
         shards=tuple(shards),
@@ -81,6 +85,7 @@ def plans(draw: Callable[..., object]) -> Plan:
         budget=(*budget.items(), ("fail", draw(st.sampled_from([0, 3, 20])))),
         page_sizes=draw(st.sampled_from([(1,), (10,), (1, 3)])),
         is_written=draw(st.booleans()),
+        lease_seconds=lease_seconds,
         chances=(0.0, 0.5, 0.99),
     )
 
