@@ -13,6 +13,7 @@ from broker.cli.dev import dev
 from broker.cli.exits import SIGNAL_BASE, ExitCode, broker_errors, exit_code, messages
 from broker.cli.filters import filter_commands
 from broker.cli.interrupts import SIGINT
+from broker.cli.leases import leases
 from broker.cli.mappings import mappings
 from broker.cli.run import run
 from broker.cli.schema import schema
@@ -28,7 +29,7 @@ def command(_debug: bool) -> None:  # noqa: FBT001 - click passes it
     """Runs AWS Lambda's event source mappings: reads queues, hands batches to handlers."""
 
 
-for subcommand in (run, dev, validate, filter_commands, schema, mappings):
+for subcommand in (run, dev, validate, filter_commands, schema, mappings, leases):
     command.add_command(subcommand)
 
 

@@ -1,4 +1,4 @@
-"""`broker mappings`: what the mappings of a running daemon do, asked over its HTTP listener."""
+"""`broker mappings`: `list` asks a running daemon over HTTP; what changes a mapping of a stream writes to the store."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,16 +10,18 @@ import click
 import orjson
 
 from broker.cli.arguments import DEFAULT_FILE, file_argument
-from broker.cli.output import Column, OutputFormat, output_option, print_json, print_table
-from broker.cli.view import queue_name
+from broker.cli.output import Column, OutputFormat, duration_text, output_option, print_json, print_table
+from broker.cli.steer import pause, resume, skip
 from broker.config import load
 from broker.errors import CommandError
+from broker.model.arn import Arn
+from broker.model.reference import StreamReference, StreamService
 from broker.model.settings import Configuration
 
 TIMEOUT_SECONDS = 5.0
 SHOWN_OF_UUID = 8
 
-COLUMNS = (
+QUEUE_COLUMNS = (
     Column(title="function"),
     Column(title="queue"),
     Column(title="state"),
@@ -30,15 +32,34 @@ COLUMNS = (
     Column(title="busy", number=True),
     Column(title="stuck", number=True),
 )
-COUNTS = ("polled_count", "filtered_count", "deleted_count", "failed_count", "in_flight_batches", "stuck_batches")
+STREAM_COLUMNS = (
+    Column(title="function"),
+    Column(title="stream"),
+    Column(title="state"),
+    Column(title="shards", number=True),
+    Column(title="lag", number=True),
+    Column(title="busy", number=True),
+    Column(title="failed", number=True),
+    Column(title="dropped", number=True),
+    Column(title="last result"),
+)
+QUEUE_COUNTS = (
+    "polled_count", "filtered_count", "deleted_count", "failed_count", "in_flight_batches", "stuck_batches",
+)  # fmt: skip
+STREAM_COUNTS = ("in_flight_batches", "failed_count", "dropped_count")
 """Of each mapping's statistics, in the order of the columns. Beside them there is no room for a UUID in 80 columns: the
 JSON and the lines of problems have it."""
 UNWELL = "!"
+PAUSED = "paused"
 
 
 @click.group()
 def mappings() -> None:
-    """Show the mappings of a running daemon."""
+    """Show the mappings of a running daemon; pause, resume and move those of streams."""
+
+
+for steering in (pause, resume, skip):
+    mappings.add_command(steering)
 
 
 @mappings.command("list")
@@ -51,9 +72,19 @@ def list_mappings(file: Path, url: str | None, output: OutputFormat) -> None:
     if output == "json":
         print_json(found)
     else:
-        print_table(COLUMNS, rows(found))
-        for line in problems(found):
-            click.echo(line)
+        show(found)
+
+
+def show(found: Sequence[dict[str, Any]]) -> None:
+    """A table of queues' mappings, one of streams' mappings, and a line for each thing that is remarkable."""
+    streams = [mapping for mapping in found if is_stream(mapping)]
+    queues = [mapping for mapping in found if not is_stream(mapping)]
+    if queues or not streams:
+        print_table(QUEUE_COLUMNS, [queue_row(mapping) for mapping in queues])
+    if streams:
+        print_table(STREAM_COLUMNS, [stream_row(mapping) for mapping in streams])
+    for line in (*problems(found), *pauses(streams)):
+        click.echo(line)
 
 
 def problems(found: Sequence[dict[str, Any]]) -> list[str]:
@@ -65,15 +96,44 @@ def problems(found: Sequence[dict[str, Any]]) -> list[str]:
     ]
 
 
-def rows(found: Sequence[dict[str, Any]]) -> list[list[object]]:
-    """The table's cells."""
-    return [_row(mapping) for mapping in found]
+def pauses(streams: Sequence[dict[str, Any]]) -> list[str]:
+    """A line for each thing that an operator has paused."""
+    return [
+        f"{mapping['uuid'][:SHOWN_OF_UUID]}  {mapping['function_name']}: {text}"
+        for mapping in streams
+        for text in mapping["statistics"]["paused"]
+    ]
 
 
-def _row(mapping: dict[str, Any]) -> list[object]:
-    state = mapping["state"] if mapping["healthy"] else f"{mapping['state']}{UNWELL}"
-    names = [mapping["function_name"], queue_name(mapping["event_source_arn"])]
-    return [*names, state, *(mapping["statistics"][count] for count in COUNTS)]
+def is_stream(mapping: dict[str, Any]) -> bool:
+    """Whether a mapping reads a stream."""
+    return Arn.parse(mapping["event_source_arn"]).service in set(StreamService)
+
+
+def queue_row(mapping: dict[str, Any]) -> list[object]:
+    """The cells of a queue's mapping."""
+    names = [mapping["function_name"], Arn.parse(mapping["event_source_arn"]).resource]
+    return [*names, _state(mapping), *(mapping["statistics"][count] for count in QUEUE_COUNTS)]
+
+
+def stream_row(mapping: dict[str, Any]) -> list[object]:
+    """The cells of a stream's mapping; its lag is that of the shard that is furthest behind."""
+    statistics = mapping["statistics"]
+    lags = [shard["behind_ms"] for shard in statistics["shards"] if shard["behind_ms"] is not None]
+    return [
+        mapping["function_name"],
+        StreamReference.parse(mapping["event_source_arn"]).name,
+        _state(mapping),
+        len(statistics["shards"]),
+        duration_text(max(lags) / 1000) if lags else "-",
+        *(statistics[count] for count in STREAM_COUNTS),
+        statistics["last_processing_result"],
+    ]
+
+
+def _state(mapping: dict[str, Any]) -> str:
+    is_paused = any(text.startswith(PAUSED) for text in mapping["statistics"].get("paused", ()))
+    return f"{PAUSED if is_paused else mapping['state']}{'' if mapping['healthy'] else UNWELL}"
 
 
 def _url_of(file: Path) -> str:

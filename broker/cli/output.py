@@ -112,6 +112,14 @@ def _widths(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> list[in
     return [max(map(len, cells)) for cells in zip([column.title for column in columns], *rows, strict=True)]
 
 
+def duration_text(seconds: float) -> str:
+    """`0s`, `59s`, `3m`, `5h`, `2d`."""
+    for unit, length in (("d", 86_400), ("h", 3_600), ("m", 60)):
+        if seconds >= length:
+            return f"{seconds // length:.0f}{unit}"
+    return f"{seconds // 1:.0f}s"
+
+
 def terminal_height() -> int:
     """Lines of the terminal."""
     return shutil.get_terminal_size((PLAIN_WIDTH, 24)).lines

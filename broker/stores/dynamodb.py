@@ -53,8 +53,11 @@ class DynamoDbStateStore:
         clients: JsonEndpoints,
         region: str,
         open_clients: Callable[[], AbstractAsyncContextManager[JsonEndpoints]] = Clients,
+        makes_table: bool = True,
     ) -> None:
         """`open_clients` makes the clients of another event loop, for `reopened`.
+
+        A table that is not there is made when the store is opened, or refused without `makes_table`.
 
         Raises:
             ConfigurationError: no table can have such a name.
@@ -62,13 +65,14 @@ class DynamoDbStateStore:
         self._prefix = table_prefix
         self._table = StateTable(prefix=table_prefix, clients=clients, region=region)
         self._open_clients = open_clients
+        self._makes_table = makes_table
 
     def __repr__(self) -> str:
         return f"<DynamoDbStateStore {self._table.name} in {self._table.region}>"
 
     async def __aenter__(self) -> Self:
         """Makes the table where there is none. Raises `StoreError` where it cannot be used."""
-        await self._table.ensure()
+        await self._table.ensure(makes=self._makes_table)
         return self
 
     async def __aexit__(

@@ -80,14 +80,21 @@ class StateTable:
         fault = unreadable_fault(Call(operation=operation, resource=f"the table {self.name}"))
         return StoreError(str(fault), code=fault.code)
 
-    async def ensure(self) -> None:
-        """Waits until the table can be used; makes it where there is none.
+    async def ensure(self, *, makes: bool = True) -> None:
+        """Waits until the table can be used; makes it where there is none, if it may.
 
         Raises:
             StoreError: it cannot be made or used.
         """
         for attempt in range(_POLLS):
             description = await self._describe()
+            if description is None and not makes:
+                raise StoreError(
+                    f"There is no state table {self.name} in {self.region}: no broker has run with it yet, or it lies "
+                    "elsewhere (Broker.StateStore, Broker.Region).",
+                    code=_MISSING,
+                    retryable=False,
+                )
             if description is None:
                 await self._create()
             elif self._is_usable(description):

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Protocol
 
 from broker.aws.clients import Clients
-from broker.errors import ConfigurationError
+from broker.errors import ConfigurationError, StoreError
 from broker.ports import StateStore
 from broker.stores.dynamodb import DynamoDbStateStore
 from broker.stores.memory import MemoryStateStore
@@ -39,11 +39,13 @@ async def open_store(
     data_folder: Path,
     region: str | None = None,
     open_clients: Callable[[], Clients] = Clients,
+    must_exist: bool = False,
 ) -> AsyncIterator[OpenStateStore]:
     """Opens what `Broker.StateStore` names: `memory:`, `sqlite:[PATH]` or `dynamodb:TABLE_PREFIX`.
 
     A relative path is one of the working directory; without a path the file is in `data_folder`. `region` is the
     table's; without it that of the AWS configuration. `open_clients` makes the clients that the store keeps to itself.
+    A file or table that is not there yet is made, unless it `must_exist`.
 
     Raises:
         ConfigurationError: the setting is wrong.
@@ -53,10 +55,13 @@ async def open_store(
     if setting == "memory:":
         yield MemoryStateStore()
     elif kind == "sqlite" and colon:
-        async with SqliteStateStore(Path(place) if place else data_folder / FILE_NAME) as store:
+        path = Path(place) if place else data_folder / FILE_NAME
+        if must_exist:
+            _require_file(path)
+        async with SqliteStateStore(path) as store:
             yield store
     elif kind == "dynamodb":
-        async with _open_table(place, region, open_clients) as table:
+        async with _open_table(place, region, open_clients, must_exist=must_exist) as table:
             yield table
     else:
         raise ConfigurationError(f"StateStore: {setting!r} is none of memory:, sqlite:[PATH] and dynamodb:TABLE_PREFIX")
@@ -64,7 +69,7 @@ async def open_store(
 
 @asynccontextmanager
 async def _open_table(
-    prefix: str, region: str | None, open_clients: Callable[[], Clients]
+    prefix: str, region: str | None, open_clients: Callable[[], Clients], *, must_exist: bool
 ) -> AsyncIterator[DynamoDbStateStore]:
     async with open_clients() as clients:
         place = region or clients.region
@@ -73,6 +78,16 @@ async def _open_table(
                 f"StateStore: dynamodb:{prefix} needs a region: set Broker.Region, or AWS_REGION in the environment"
             )
         async with DynamoDbStateStore(
-            table_prefix=prefix, clients=clients, region=place, open_clients=open_clients
+            table_prefix=prefix, clients=clients, region=place, open_clients=open_clients, makes_table=not must_exist
         ) as store:
             yield store
+
+
+def _require_file(path: Path) -> None:
+    if not path.exists():
+        raise StoreError(
+            f"There is no state store {path}: no broker has run with it yet, or it lies elsewhere. A path is one of "
+            "the folder in which the broker was started (Broker.DataFolder, Broker.StateStore).",
+            code="NoSuchFile",
+            retryable=False,
+        )

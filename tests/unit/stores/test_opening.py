@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from broker.errors import ConfigurationError
+from broker.errors import ConfigurationError, StoreError
 from broker.stores.dynamodb import DynamoDbStateStore
 from broker.stores.memory import MemoryStateStore
 from broker.stores.opening import open_store
@@ -85,3 +85,24 @@ async def test_another_setting_is_a_mistake(tmp_path: Path, clients: FakeClients
     with pytest.raises(ConfigurationError, match="StateStore: "):
         async with open_store(setting, data_folder=tmp_path, open_clients=lambda: clients):  # type: ignore[arg-type, return-value]
             pass
+
+
+async def test_a_file_that_must_exist_is_not_made(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match=f"There is no state store {tmp_path}/state.sqlite"):
+        async with open_store("sqlite:", data_folder=tmp_path, must_exist=True):
+            raise AssertionError
+    assert not any(tmp_path.iterdir())  # noqa: ASYNC240 - a look
+    async with open_store("sqlite:", data_folder=tmp_path):
+        pass
+    async with open_store("sqlite:", data_folder=tmp_path, must_exist=True) as store:
+        assert await store.read("p") == {}
+
+
+async def test_a_table_that_must_exist_is_not_made(tmp_path: Path, clients: FakeClients) -> None:
+    clients.region = "eu-west-1"
+    with pytest.raises(StoreError, match="There is no state table other-state in eu-west-1"):
+        async with open_store("dynamodb:other", data_folder=tmp_path, open_clients=lambda: clients, must_exist=True):
+            raise AssertionError
+    assert clients.tables.keys() == {"orders-state"}
+    async with open_store("dynamodb:orders", data_folder=tmp_path, open_clients=lambda: clients, must_exist=True):
+        pass
