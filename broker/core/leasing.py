@@ -28,6 +28,7 @@ from bisect import bisect_left, insort
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from enum import Enum, auto
+from operator import attrgetter
 from zlib import crc32
 
 from broker.model.lease import Lease, LeaseKey, Worker
@@ -93,7 +94,7 @@ def _lag(lease: Weighed) -> int:
 class _Hand:
     """What one worker has of one pool."""
 
-    __slots__ = ("_lot", "count", "lag", "of_class", "worker_id")
+    __slots__ = ("_lot", "count", "lag", "of_class", "rank", "worker_id")
 
     def __init__(self, worker_id: str, pool: str) -> None:
         self.worker_id = worker_id
@@ -101,16 +102,17 @@ class _Hand:
         self.count = 0
         self.lag = 0
         self.of_class: dict[frozenset[str], list[Weighed]] = {}
-
-    @property
-    def rank(self) -> tuple[int, int, int, str]:
+        self.rank = (0, 0, self._lot, worker_id)
         """The fewest leases first, then the least lag, then a lot that each pool draws anew: nobody always wins."""
-        return self.count, self.lag, self._lot, self.worker_id
+
+    def _weigh(self, count: int, lag: int) -> None:
+        self.count += count
+        self.lag += lag
+        self.rank = (self.count, self.lag, self._lot, self.worker_id)
 
     def add(self, able: frozenset[str], lease: Weighed) -> None:
         insort(self.of_class.setdefault(able, []), lease)
-        self.count += 1
-        self.lag += lease[0]
+        self._weigh(1, _lag(lease))
 
     def give(self, able: frozenset[str], to: "_Hand") -> None:
         """The lease that makes the lags most alike goes over."""
@@ -118,9 +120,11 @@ class _Hand:
         place = bisect_left(mine, half, key=_lag)
         nearby = range(max(place - 1, 0), min(place + 1, len(mine)))
         lease = mine.pop(min(nearby, key=lambda index: abs(_lag(mine[index]) - half)))
-        self.count -= 1
-        self.lag -= lease[0]
+        self._weigh(-1, -_lag(lease))
         to.add(able, lease)
+
+
+_rank = attrgetter("rank")
 
 
 class _Pool:
@@ -151,7 +155,7 @@ class _Pool:
     def _give_out(self, free: list[tuple[frozenset[str], Weighed]]) -> None:
         """The furthest behind first."""
         for able, weighed in sorted(free, key=lambda each: (-each[1][0], each[1])):
-            min((self._hands[worker_id] for worker_id in able), key=lambda hand: hand.rank).add(able, weighed)
+            min((self._hands[worker_id] for worker_id in able), key=_rank).add(able, weighed)
 
     def balanced(self) -> dict[LeaseKey, str]:
         """Moves what must move. Each move brings two counts nearer, so that it ends."""
@@ -171,8 +175,8 @@ class _Pool:
         has_moved = False
         while True:
             givers = [hand for hand in hands if hand.of_class.get(able)]
-            fullest = max(givers, key=lambda hand: hand.rank, default=None)
-            emptiest = min(hands, key=lambda hand: hand.rank)
+            fullest = max(givers, key=_rank, default=None)
+            emptiest = min(hands, key=_rank)
             if fullest is None or fullest.count <= emptiest.count + CLOSE_ENOUGH:
                 return has_moved
             fullest.give(able, emptiest)
