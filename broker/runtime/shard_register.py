@@ -73,6 +73,8 @@ class ShardRegister:
         self._seen_version = 0
         self.generation = ""
         """That of the stream that the rows are of; empty before the mapping is enabled."""
+        self.lost_count = 0
+        """Shards that left the stream before everything in them was settled, as this process has found."""
         self.retention_seconds = 0.0
         """How long the stream keeps records, as last described."""
 
@@ -242,6 +244,7 @@ class ShardRegister:
         await self._create(named_rows(children, self._shard_rows(rows)), self.generation)
 
     def _tell_lost(self, shard_id: str, checkpoint: Checkpoint | None) -> None:
+        self.lost_count += 1
         position = checkpoint.position if checkpoint else None
         after = position.number if isinstance(position, AfterSequenceNumber) else "the beginning"
         self._observe(

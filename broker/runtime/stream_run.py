@@ -90,6 +90,7 @@ class StreamRun:
         shards = sorted((run.statistics() for run in self._runs.values()), key=lambda each: each.shard)
         lanes = [lane for shard in shards for lane in shard.lanes]
         counts = {name: getattr(self._past, name) + sum(getattr(each, name) for each in shards) for name in CUMULATIVE}
+        counts["lost_count"] += self._plan.register.lost_count
         return StreamStatistics(
             shards=tuple(shards),
             **counts,
