@@ -1,4 +1,6 @@
-"""AWS Lambda's event source mappings as a program that you own.
+"""AWS Lambda's event source mappings for SQS, Kinesis and DynamoDB Streams, as a program that you own.
+
+`Broker` is the library; `broker.testing` has queues, streams and virtual time for tests of handlers.
 
 The names below are loaded when they are first used, so that importing one part does not import AWS's client.
 """

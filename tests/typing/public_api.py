@@ -19,15 +19,21 @@ from broker import (
     Surroundings,
 )
 from broker.config import load, parse_function, parse_mapping
-from broker.ports import Observer, QueueSource
+from broker.ports import Destination, Observer, QueueSource, StreamSource
 from broker.testing import (
+    DYNAMODB,
     Account,
     InMemoryQueue,
     InMemoryQueueSource,
+    InMemoryStream,
+    InMemoryStreamSource,
     Process,
+    StreamAccount,
     VirtualClock,
     run_in_virtual_time,
+    steal_lease,
 )
+from broker.testing.stores import InMemoryStateStore
 
 ARN = "arn:aws:sqs:eu-west-1:123456789012:orders"
 STREAM = "arn:aws:kinesis:eu-west-1:123456789012:stream/clicks"
@@ -109,3 +115,27 @@ def what_a_test_has_in_hand() -> None:
         return await Broker(sources={queue.arn: source, ARN: connected}).run()
 
     assert_type(run_in_virtual_time(run), bool)
+
+
+def what_takes_the_place_of_streams_destinations_and_store(destination: Destination) -> Broker:
+    stream, store = InMemoryStream("clicks", clock=VirtualClock(), shard_count=2), InMemoryStateStore()
+    source: StreamSource = InMemoryStreamSource(stream, consumer="viewer")
+    return Broker(
+        settings=BrokerSettings(state_store="sqlite:", lease_duration_in_seconds=20),
+        mappings=[StreamMapping(function_name="clicks", event_source_arn=stream.arn, starting_position="LATEST")],
+        streams={stream.arn: source},
+        destinations={"arn:aws:sqs:eu-west-1:123456789012:failed": destination},
+        store=store.seen_by("broker"),
+    )
+
+
+async def what_a_test_of_streams_has_in_hand(mapping: str) -> int:
+    stream, store = InMemoryStream("orders", clock=VirtualClock(), kind=DYNAMODB), InMemoryStateStore()
+    assert_type(stream.change({"id": {"S": "1"}}, new_image={"id": {"S": "1"}}), str)
+    assert_type(stream.reshard(3), tuple[str, ...])
+    assert_type(stream.trim(older_than_seconds=60), int)
+    assert_type(stream.every_record_accounted(may_lose=True), StreamAccount)
+    process = Process()
+    assert_type(process.connect(stream), InMemoryStreamSource)
+    process.pause_process(60)
+    return await steal_lease(store.seen_by("thief"), mapping, stream.open_shard_ids[0])

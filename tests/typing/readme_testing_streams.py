@@ -38,7 +38,7 @@ async def test_each_customers_clicks_stay_in_order_whatever_happens(
             if number == 50:
                 stream.reshard(3)
             if number == 100:
-                await steal_lease(store.seen_by("thief"), broker.statuses()[0].uuid, stream.open_shard_ids[0])
+                await steal_lease(store.seen_by("thief"), broker.statuses()[0].uuid, stream.open_shard_ids[-1])
             if number == 150:
                 process.pause_process(20)
         await anyio.sleep(60)

@@ -3,16 +3,32 @@
 import ast
 import re
 import shlex
+from collections.abc import Callable
 from pathlib import Path
 
+import anyio
 import pytest
 from click.testing import CliRunner
 
+from broker import Broker, Surroundings
 from broker.cli.exits import ExitCode
 from broker.cli.main import command
 from broker.config import load
 from broker.model.fields import field_table
+from broker.testing import (
+    DYNAMODB,
+    InMemoryQueue,
+    InMemoryStream,
+    InMemoryStreamSource,
+    Process,
+    VirtualClock,
+)
+from broker.testing.stores import InMemoryStateStore
+from tests.typing.readme_streams import clicks, products
 from tests.typing.readme_testing import anyio_backend, test_a_failed_order_comes_again  # noqa: F401 - collected here
+from tests.typing.readme_testing_streams import (
+    test_each_customers_clicks_stay_in_order_whatever_happens,  # noqa: F401 - collected here
+)
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -49,6 +65,35 @@ def test_the_example_of_a_service_can_be_imported() -> None:
     from tests.typing.readme_embedded import broker
 
     assert broker.statuses() == ()
+
+
+@pytest.mark.anyio
+async def test_the_example_of_streams_handles_clicks_and_changes(
+    make_stream: Callable[..., InMemoryStream], virtual_clock: VirtualClock, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kinesis, table = make_stream("clicks"), make_stream("products", kind=DYNAMODB)
+    broker = Broker(
+        streams={stream.arn: InMemoryStreamSource(stream) for stream in (kinesis, table)},
+        surroundings=Surroundings(clock=virtual_clock, raise_bugs=True),
+    )
+    broker.event_source_mapping(kinesis.arn, starting_position="TRIM_HORIZON")(clicks)
+    broker.event_source_mapping(table.arn, starting_position="TRIM_HORIZON")(products)
+    kinesis.put("customer-1", b'{"page": "/"}')
+    table.change({"id": {"S": "7"}}, new_image={"id": {"S": "7"}})
+    async with broker:
+        await anyio.sleep(5)
+    assert sorted(capsys.readouterr().out.splitlines()) == ["INSERT {'id': {'S': '7'}}", "customer-1 /"]
+
+
+def test_the_verbs_of_the_readme_are_those_of_the_fakes() -> None:
+    table = section("Testing handlers").partition("| on | verbs |")[2]
+    rows = {
+        row.split("|")[1].strip(): re.findall(r"`(\w+)", row) for row in table.splitlines() if row.startswith("| a")
+    }
+    fakes = {"a queue": InMemoryQueue, "a stream": InMemoryStream, "a process": Process, "a store": InMemoryStateStore}
+    assert rows.keys() == fakes.keys()
+    for name, fake in fakes.items():
+        assert [verb for verb in rows[name] if not hasattr(fake, verb)] in ([], ["steal_lease"])
 
 
 def test_there_is_an_example_in_each_language() -> None:
@@ -93,7 +138,7 @@ def test_the_table_of_exit_codes_is_that_of_the_code() -> None:
 
 def test_each_statement_of_the_delivery_contract_names_tests_that_exist() -> None:
     contract = section("Delivery contract")
-    rows = [row for row in contract.splitlines() if row.startswith("| ")][1:]
+    rows = [row for row in contract.splitlines() if row.startswith("| ") and row != "| statement | proved by |"]
     assert rows
     for row in rows:
         proofs = re.findall(r"\[(test_\w+)\]\(([^)]+)\)", row)
