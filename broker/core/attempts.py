@@ -134,6 +134,7 @@ class Attempts:
         return LaneStatistics(
             buffered_records=lane.waiting_count,
             in_flight_records=lane.held_count - lane.waiting_count,
+            batch_records=_batch_count(lane),
             failures=head.failures if head else 0,
             state=_state_of(lane),
             settled_through=lane.mark or "",
@@ -375,6 +376,12 @@ class Attempts:
     def discarded(self, event: Discarded, now: float) -> None:
         """A destination has answered."""
         self._discards.answered(event, now)
+
+
+def _batch_count(lane: Lane) -> int:
+    if lane.discarding:
+        return len(lane.discarding.records)
+    return len(lane.head.records) if lane.head else 0
 
 
 def _state_of(lane: Lane) -> str:

@@ -76,7 +76,7 @@ class Ledger:
         """Those records of a page that no earlier owner of the shard has settled."""
         if not self._inherited:
             return records
-        return [record for record in records if not any(_is_settled(record, marks) for marks in self._inherited)]
+        return [record for record in records if not any(is_settled(record, marks) for marks in self._inherited)]
 
     def advance(self, read_through: str | None, tip_at: float | None) -> None:
         """Something was settled, or read: moves the mark. `tip_at` is the service's time up to which all was read."""
@@ -210,7 +210,8 @@ class Ledger:
         return told == saved
 
 
-def _is_settled(record: StreamRecord, partition: LaneMarks) -> bool:
+def is_settled(record: StreamRecord, partition: LaneMarks) -> bool:
+    """Whether a record beyond the low-water mark is settled, because its lane has come past it."""
     mark = partition.marks[lane_of(record.key, partition.factor)]
     return mark is not None and not is_before(mark, record.identifier)
 

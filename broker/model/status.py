@@ -43,6 +43,8 @@ class LaneStatistics:
 
     buffered_records: int = 0
     in_flight_records: int = 0
+    """Records in batches: in the one that is being tried, and in those that it was split into."""
+    batch_records: int = 0
     """Records of the batch that is being tried, also while it waits for its next attempt."""
     failures: int = 0
     """Failed attempts of that batch."""

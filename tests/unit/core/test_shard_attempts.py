@@ -437,6 +437,16 @@ def test_a_lane_says_what_it_is_doing(result, state):
     assert lane.failures == (result is FAILED)
 
 
+def test_a_lane_tells_the_batch_that_is_tried_from_those_that_it_was_split_into():
+    talk = Talk(StreamPolicy(bisect=True))
+    assert talk.consumer.statistics().lanes[0].batch_records == 0
+    talk.page(*entries(1, 2, 3, 4, 5))
+    talk.finish(FAILED)
+
+    lane = talk.consumer.statistics().lanes[0]
+    assert (lane.in_flight_records, lane.batch_records) == (5, 2)
+
+
 def test_a_lane_that_waits_for_a_full_batch_or_its_destination_says_so():
     waiting = Talk(StreamPolicy(window_seconds=5))
     waiting.page(*entries(1))

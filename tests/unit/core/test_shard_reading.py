@@ -307,7 +307,8 @@ def test_what_waits_for_its_destination_is_held():
     talk.page(*entries(1, 2), has_more=True)
     talk.finish(FAILED)
 
-    assert talk.consumer.statistics().lanes[0].in_flight_records == 1
+    lane = talk.consumer.statistics().lanes[0]
+    assert (lane.in_flight_records, lane.batch_records) == (1, 1)
     assert talk.of(Read) == []
 
 
