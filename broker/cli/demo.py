@@ -1,4 +1,4 @@
-"""The built-in demonstration of `broker dev`: an order desk with two queues, whose handlers fail in known ways.
+"""The queues of the built-in demonstration of `broker dev`: an order desk whose handlers fail in known ways.
 
 `orders` is a standard queue with a dead-letter queue. Its handler reports the orders of a batch that failed: every
 tenth always fails and ends in the dead-letter queue, every seventh fails once and is handled when it comes again.
@@ -6,12 +6,12 @@ tenth always fails and ends in the dead-letter queue, every seventh fails once a
 """
 
 import json
-from collections import defaultdict
 from typing import Any
 
 import anyio
 
 from broker.app import Broker
+from broker.cli.demo_traffic import Ledger
 from broker.cli.emulated_queues import EmulatedQueues, QueuePlan
 
 ORDERS = QueuePlan(name="orders", visibility_timeout_seconds=2, dead_letter_name="orders-dead", maximum_receive_count=2)
@@ -19,10 +19,7 @@ PAYMENTS = QueuePlan(name="payments.fifo", visibility_timeout_seconds=2)
 FUNCTIONS = {ORDERS: "orders", PAYMENTS: "payments"}
 """Which function handles which queue."""
 PLANS = tuple(FUNCTIONS)
-ABOUT = (
-    "orders: every 10th fails always and is dead-lettered, every 7th fails once",
-    "payments.fifo: in order for each customer; test payments are filtered away",
-)
+ABOUT = "orders: 1 in 10 always fails, 1 in 7 once · payments.fifo: tests filtered away"
 
 HANDLER_SECONDS = 1
 """Time limit of the handlers; at most the queues' visibility timeout."""
@@ -31,21 +28,10 @@ SETTLING_SECONDS = 2 * ORDERS.visibility_timeout_seconds + 1
 LONG_POLL_SECONDS = 1
 """Short, so that a drain is."""
 
-SENDING_INTERVAL_SECONDS = 0.5
 ORDERS_EACH_TIME = 5
 PAYMENTS_EACH_TIME = 3
 CUSTOMERS = 4
 REAL_PAYMENTS = {"Pattern": json.dumps({"body": {"kind": ["payment"]}})}
-
-
-class Ledger:
-    """What the demonstration itself knows, so that the broker's word need not be taken for it."""
-
-    def __init__(self) -> None:
-        self.sent: dict[str, int] = defaultdict(int)
-        """Messages that each queue took."""
-        self.handled: dict[str, list[int]] = defaultdict(list)
-        """Numbers of the messages that each handler saw through, in order; appended from several threads."""
 
 
 def register_handlers(broker: Broker, queues: EmulatedQueues, ledger: Ledger) -> None:
@@ -86,26 +72,18 @@ def order_fails(number: int, *, times_received: int) -> bool:
     return number % 10 == 0 or (number % 7 == 0 and times_received == 1)
 
 
-class Sender:
-    """Sends orders and payments at a steady pace and counts what the queues took."""
+class QueueTraffic:
+    """Sends orders and payments."""
 
     def __init__(self, queues: EmulatedQueues, ledger: Ledger) -> None:
         self._queues = queues
         self._ledger = ledger
-        self._stopping = anyio.Event()
         self._number = 0
 
-    def stop(self) -> None:
-        """Sends no more; a send that is under way still counts."""
-        self._stopping.set()
-
-    async def run(self) -> None:
-        """Sends until stopped."""
-        while not self._stopping.is_set():
-            await self._send(ORDERS.name, [self._body("order") for _ in range(ORDERS_EACH_TIME)])
-            await self._send(PAYMENTS.name, [self._body("payment") for _ in range(PAYMENTS_EACH_TIME)])
-            with anyio.move_on_after(SENDING_INTERVAL_SECONDS):
-                await self._stopping.wait()
+    async def send(self) -> None:
+        """Sends a few of each."""
+        await self._send(ORDERS.name, [self._body("order") for _ in range(ORDERS_EACH_TIME)])
+        await self._send(PAYMENTS.name, [self._body("payment") for _ in range(PAYMENTS_EACH_TIME)])
 
     def _body(self, kind: str) -> dict[str, Any]:
         self._number += 1

@@ -1,18 +1,19 @@
-"""`broker dev` without a file: the demonstration from its first order to the account of all of them."""
+"""`broker dev` without a file: the demonstration from its first order to the account of all that was sent."""
+
+from collections.abc import Sequence
 
 from broker.app import Broker
-from broker.cli import demo
+from broker.cli import demo, demo_streams
+from broker.cli.accounts import queue_accounts, stream_accounts
 from broker.cli.daemon import listening
-from broker.cli.embedded import embedded_emulator, for_development, leaving, logging_to_file, progress_on, title_of
-from broker.cli.emulated_queues import EmulatedQueues, emulated_queues
+from broker.cli.demo_traffic import Sender
+from broker.cli.demo_world import World, demo_world
+from broker.cli.embedded import for_development, leaving, logging_to_file, progress_on, title_of
 from broker.cli.exits import ExitCode
 from broker.cli.output import console, print_lines, print_table
-from broker.cli.progress import Progress, Tally
 from broker.cli.signals import run_until_drained
 from broker.cli.stage import Schedule, Stage
-from broker.cli.summary import COLUMNS, Account, adds_up, rows, sentences
-from broker.cli.view import Depths
-from broker.config import mapping_identity
+from broker.cli.summary import Account, adds_up, columns, rows, sentences
 from broker.model.settings import BrokerSettings, ControlPlane, Health
 
 ANY_PORT = "127.0.0.1:0"
@@ -21,27 +22,33 @@ DRAIN_SECONDS = 10.0
 
 async def demonstrate(settings: BrokerSettings, seconds: float | None, port: int) -> int:
     """Plays until `seconds` have passed or a signal comes, and returns the exit code: 1 where counts do not add up."""
-    settings, screen, ledger = for_development(demo_settings(settings)), console(), demo.Ledger()
-    async with embedded_emulator(settings, (), port=port) as emulator, emulated_queues(emulator) as queues:
-        for plan in demo.PLANS:
-            await queues.create(plan)
-        progress = progress_on(screen, {uuid: name for name, uuid in identities(queues).items()})
+    settings, screen = for_development(demo_settings(settings)), console()
+    async with demo_world(settings, port=port) as world:
+        progress = progress_on(screen, world.names)
         with logging_to_file(settings, ()) as log:
-            broker = Broker(settings=settings, observers=[progress, log])
-            demo.register_handlers(broker, queues, ledger)
+            broker = Broker(settings=settings, observers=[progress, log], store=world.store)
+            demo.register_handlers(broker, world.queues, world.ledger)
+            demo_streams.register_handlers(broker, world.sources, world.ledger)
             async with listening(broker, settings) as listeners:
                 stage = Stage(
                     screen,
-                    title=[title_of(emulator, listeners), *demo.ABOUT],
+                    title=[title_of(world.emulator, listeners), demo.ABOUT, demo_streams.ABOUT],
                     broker=broker,
                     progress=progress,
-                    queues=[(plan, queues) for plan in demo.PLANS],
-                    sender=demo.Sender(queues, ledger),
+                    queues=[(plan, world.queues) for plan in demo.PLANS],
+                    sender=sender_of(world),
                     schedule=Schedule.of(seconds, settling_seconds=demo.SETTLING_SECONDS) if seconds else None,
                 )
                 stopping = stage.stopping(settings.drain_timeout_in_seconds)
                 code = await run_until_drained(stage.play, stopping, leave=leaving(screen))
-        return code or conclude(accounts(ledger, progress, identities(queues), await stage.measure()))
+        if code:
+            return code
+        return conclude(
+            {
+                "queue": queue_accounts(world, progress, await stage.measure()),
+                "stream": await stream_accounts(world, progress),
+            }
+        )
 
 
 def demo_settings(settings: BrokerSettings) -> BrokerSettings:
@@ -56,36 +63,19 @@ def demo_settings(settings: BrokerSettings) -> BrokerSettings:
     )
 
 
-def identities(queues: EmulatedQueues) -> dict[str, str]:
-    """The mappings' UUIDs by the queues' names."""
-    return {plan.name: mapping_identity(queues.arn(plan.name), function) for plan, function in demo.FUNCTIONS.items()}
-
-
-def accounts(
-    ledger: demo.Ledger, progress: Progress, uuids: dict[str, str], depths: dict[str, Depths]
-) -> list[Account]:
-    """The account of each queue, each count from whoever knows it first hand."""
-    return [
-        _account(queue, ledger, progress.tallies.get(uuid, Tally()), depths[queue]) for queue, uuid in uuids.items()
-    ]
-
-
-def _account(queue: str, ledger: demo.Ledger, tally: Tally, depths: Depths) -> Account:
-    handled = ledger.handled[queue]
-    return Account(
-        queue=queue,
-        sent=ledger.sent[queue],
-        handled=len(set(handled)),
-        handled_again=len(handled) - len(set(handled)),
-        filtered=tally.filtered,
-        dead_lettered=depths.dead_lettered or 0,
-        queued=depths.queued,
+def sender_of(world: World) -> Sender:
+    """What fills all queues and streams."""
+    return Sender(
+        demo.QueueTraffic(world.queues, world.ledger).send,
+        demo_streams.StreamTraffic(world.streams, world.ledger).send,
     )
 
 
-def conclude(found: list[Account]) -> int:
-    """Shows the accounts and whether they add up."""
-    print_lines("")
-    print_table(COLUMNS, rows(found))
-    print_lines("", *sentences(found))
-    return ExitCode.OK if adds_up(found) else ExitCode.WORLD
+def conclude(kinds: dict[str, Sequence[Account]]) -> int:
+    """Shows the accounts of each kind of source, and whether they add up."""
+    for kind, accounts in kinds.items():
+        print_lines("")
+        print_table(columns(kind, accounts), rows(accounts))
+    print_lines("", *sentences(list(kinds.values())))
+    every = [account for accounts in kinds.values() for account in accounts]
+    return ExitCode.OK if adds_up(every) else ExitCode.WORLD

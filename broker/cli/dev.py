@@ -22,8 +22,8 @@ from broker.config import load
 def dev(file: Path | None, *, seconds: float | None, emulator_port: int | None) -> int:
     """Run the broker beside an AWS emulator, shown live.
 
-    With a FILE, its queues are made in the emulator. Without one, a demonstration runs: orders and payments, some of
-    which fail. Ctrl-C drains and shows a summary.
+    With a FILE, its queues, streams, tables and destinations are made in the emulator. Without one, a demonstration
+    runs: two queues and two streams, some of whose records fail. Ctrl-C drains and shows a summary.
     """
     configuration = load(file)
     with lossy_output():

@@ -1,29 +1,35 @@
-"""`broker dev FILE`: the file's queues in an emulator, its functions behind them, shown live."""
+"""`broker dev FILE`: the file's sources in an emulator, its functions behind them, shown live."""
 
-from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 
 from broker.app import Broker
+from broker.aws.clients import Clients
 from broker.cli.daemon import listening, surroundings
-from broker.cli.embedded import embedded_emulator, for_development, leaving, logging_to_file, progress_on, title_of
-from broker.cli.emulated_queues import EmulatedQueues, QueuePlan, emulated_queues
+from broker.cli.embedded import (
+    embedded_emulator,
+    for_development,
+    leaving,
+    logging_to_file,
+    open_development_store,
+    progress_on,
+    title_of,
+)
 from broker.cli.emulator import Emulator
-from broker.cli.live import RECOMMENDED_VISIBILITY_FACTOR, timeout_seconds
+from broker.cli.made_sources import made_sources
 from broker.cli.output import Column, console, print_lines, print_table
-from broker.cli.progress import Progress
+from broker.cli.progress import Progress, Tally
+from broker.cli.remains import stream_source, unsettled
 from broker.cli.signals import run_until_drained
 from broker.cli.stage import Schedule, Stage
-from broker.cli.view import Depths
+from broker.cli.view import Depths, source_name
 from broker.config import identity_of, notices
 from broker.model.mapping import EventSourceMapping
 from broker.model.queue_mapping import QueueMapping
 from broker.model.settings import Configuration
+from broker.model.stream_mapping import StreamMapping
+from broker.stores.opening import OpenStateStore
 
-DEFAULT_VISIBILITY_SECONDS = 30
-"""SQS's own."""
-
-COLUMNS = (
+QUEUE_COLUMNS = (
     Column(title="queue"),
     Column(title="polled", number=True),
     Column(title="filtered", number=True),
@@ -31,39 +37,55 @@ COLUMNS = (
     Column(title="retried", number=True),
     Column(title="still queued", number=True),
 )
+STREAM_COLUMNS = (
+    Column(title="stream"),
+    Column(title="polled", number=True),
+    Column(title="filtered", number=True),
+    Column(title="handled", number=True),
+    Column(title="retried", number=True),
+    Column(title="in destination", number=True),
+    Column(title="dropped", number=True),
+    Column(title="still in stream", number=True),
+)
 
 LONG_POLL_SECONDS = 2
 """At most, so that a drain is short."""
-
-MadeQueues = list[tuple[QueuePlan, EmulatedQueues]]
 
 
 async def develop(configuration: Configuration, seconds: float | None, port: int) -> int:
     """Plays until `seconds` have passed or a signal comes, and returns the exit code."""
     configuration = with_short_polls(configuration)
-    settings, screen, mappings = for_development(configuration.broker), console(), configuration.event_source_mappings
-    progress = progress_on(screen, {identity_of(mapping): mapping.source.resource for mapping in mappings})
+    settings, screen = for_development(configuration.broker), console()
     async with (
-        embedded_emulator(settings, mappings, port=port) as emulator,
-        _made_queues(configuration, emulator) as queues,
+        embedded_emulator(settings, configuration.event_source_mappings, port=port) as emulator,
+        made_sources(configuration, emulator) as made,
+        open_development_store(settings, emulator) as store,
     ):
-        for notice in notices(configuration):
+        mappings = made.configuration.event_source_mappings
+        progress = progress_on(screen, {identity_of(each): source_name(each.event_source_arn) for each in mappings})
+        for notice in (*notices(configuration), *made.notes):
             progress.note(notice)
         with logging_to_file(settings, mappings) as log:
-            broker = Broker.from_configuration(configuration, observers=[progress, log], surroundings=surroundings())
+            broker = Broker.from_configuration(
+                made.configuration.model_copy(update={"broker": settings}),
+                observers=[progress, log],
+                store=store,
+                surroundings=surroundings(),
+            )
             async with listening(broker, settings) as listeners:
                 stage = Stage(
                     screen,
                     title=[title_of(emulator, listeners), *credentials_lines(emulator)],
                     broker=broker,
                     progress=progress,
-                    queues=queues,
+                    queues=made.queues,
                     schedule=Schedule.of(seconds, settling_seconds=0.0) if seconds else None,
                 )
                 stopping = stage.stopping(settings.drain_timeout_in_seconds)
                 code = await run_until_drained(stage.play, stopping, leave=leaving(screen))
         if code == 0:
-            _conclude(mappings, progress, await stage.measure())
+            _conclude_queues(mappings, progress, await stage.measure())
+            await _conclude_streams(mappings, progress, store)
         return code
 
 
@@ -82,39 +104,40 @@ def _with_short_polls(mapping: EventSourceMapping) -> EventSourceMapping:
 
 
 def credentials_lines(emulator: Emulator) -> list[str]:
-    """What other programs need to reach the queues, to be copied before a command."""
+    """What other programs need to reach the sources, to be copied before a command."""
     names = (("AWS_ENDPOINT_URL", "AWS_DEFAULT_REGION"), ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"))
     environment = emulator.environment
     lines = [" ".join(f"{name}={environment[name]}" for name in line) for line in names]
     return ["to send, set", *lines]
 
 
-def queue_plan(configuration: Configuration, mapping: EventSourceMapping) -> QueuePlan:
-    """The queue of a mapping, hiding messages for as long as AWS recommends for its function."""
-    recommended = RECOMMENDED_VISIBILITY_FACTOR * timeout_seconds(configuration, mapping)
-    return QueuePlan(
-        name=mapping.source.resource, visibility_timeout_seconds=max(DEFAULT_VISIBILITY_SECONDS, recommended)
-    )
-
-
-@asynccontextmanager
-async def _made_queues(configuration: Configuration, emulator: Emulator) -> AsyncIterator[MadeQueues]:
-    """Makes each queue in the account and region of its ARN."""
-    made: MadeQueues = []
-    async with AsyncExitStack() as stack:
-        for mapping in configuration.event_source_mappings:
-            there = replace(emulator, account_id=mapping.source.account, region=mapping.source.region)
-            queues = await stack.enter_async_context(emulated_queues(there))
-            plan = queue_plan(configuration, mapping)
-            await queues.create(plan)
-            made.append((plan, queues))
-        yield made
-
-
-def _conclude(mappings: Sequence[EventSourceMapping], progress: Progress, depths: dict[str, Depths]) -> None:
+def _conclude_queues(mappings: Sequence[EventSourceMapping], progress: Progress, depths: Mapping[str, Depths]) -> None:
     rows = []
     for mapping in mappings:
-        tally, queue = progress.tallies[identity_of(mapping)], mapping.source.resource
-        rows.append([queue, tally.polled, tally.filtered, tally.handled, tally.retried, depths[queue].queued])
-    print_lines("")
-    print_table(COLUMNS, rows)
+        if isinstance(mapping, QueueMapping):
+            tally, queue = progress.tallies[identity_of(mapping)], mapping.source.resource
+            rows.append([queue, tally.polled, tally.filtered, tally.handled, tally.retried, depths[queue].queued])
+    _show(QUEUE_COLUMNS, rows)
+
+
+async def _conclude_streams(mappings: Sequence[EventSourceMapping], progress: Progress, store: OpenStateStore) -> None:
+    rows = []
+    async with Clients() as clients:
+        for mapping in mappings:
+            if isinstance(mapping, StreamMapping):
+                uuid = identity_of(mapping)
+                left = await unsettled(stream_source(mapping.event_source_arn, clients), store, uuid)
+                rows.append(stream_row(mapping.stream.name, progress.tallies[uuid], len(left)))
+    _show(STREAM_COLUMNS, rows)
+
+
+def stream_row(name: str, tally: Tally, left: int) -> list[object]:
+    """What became of the records of one mapping."""
+    counts = (tally.polled, tally.filtered, tally.handled, tally.retried, tally.delivered, tally.dropped, left)
+    return [name, *counts]
+
+
+def _show(columns: Sequence[Column], rows: Sequence[Sequence[object]]) -> None:
+    if rows:
+        print_lines("")
+        print_table(columns, rows)

@@ -15,8 +15,10 @@ from broker.cli.progress import Progress
 from broker.cli.streams import lossy_file
 from broker.errors import CommandError
 from broker.model.mapping import EventSourceMapping
+from broker.model.reference import StoreKind
 from broker.model.settings import BrokerSettings
 from broker.observability.logging import LogObserver
+from broker.stores.opening import OpenStateStore, open_store
 
 LOG_NAME = "broker.log"
 SHOW_CURSOR = b"\x1b[?25h\r\n"
@@ -37,10 +39,17 @@ async def embedded_emulator(
 
 
 def for_development(settings: BrokerSettings) -> BrokerSettings:
-    """The same settings, which show what handlers' errors say unless told otherwise: the machine is the developer's."""
-    if "log_handler_error_messages" in settings.model_fields_set:
-        return settings
-    return settings.model_copy(update={"log_handler_error_messages": True})
+    """The same settings, for an emulator that begins empty and ends with the command.
+
+    They show what handlers' errors say unless told otherwise: the machine is the developer's. Positions are not kept in
+    a file: they would be of streams that are gone, and of the same name as those that `broker run` reads.
+    """
+    update: dict[str, object] = {}
+    if "log_handler_error_messages" not in settings.model_fields_set:
+        update["log_handler_error_messages"] = True
+    if settings.store.kind is StoreKind.SQLITE:
+        update["state_store"] = f"{StoreKind.MEMORY}:"
+    return settings.model_copy(update=update)
 
 
 def made_folder(settings: BrokerSettings) -> Path:
@@ -57,6 +66,15 @@ def made_folder(settings: BrokerSettings) -> Path:
     return folder
 
 
+@asynccontextmanager
+async def open_development_store(settings: BrokerSettings, emulator: Emulator) -> AsyncIterator[OpenStateStore]:
+    """Opens what keeps positions for as long as the emulator lives. Raises `StoreError`."""
+    async with open_store(
+        settings.state_store, data_folder=settings.data_folder, region=settings.region or emulator.region
+    ) as store:
+        yield store
+
+
 @contextmanager
 def logging_to_file(settings: BrokerSettings, mappings: Sequence[EventSourceMapping]) -> Iterator[LogObserver]:
     """Sends the logs to a file of the data folder: the screen belongs to the view."""
@@ -64,14 +82,14 @@ def logging_to_file(settings: BrokerSettings, mappings: Sequence[EventSourceMapp
         yield log_observer(settings, mappings, stream=stream)
 
 
-def progress_on(screen: Console, queues: Mapping[str, str]) -> Progress:
-    """Counts for the view, with the queues' names by the mapping's UUID; without a terminal it says what is notable."""
+def progress_on(screen: Console, names: Mapping[str, str]) -> Progress:
+    """Counts for the view, with what mappings are known by, by UUID; without a terminal it says what is notable."""
 
     def say(line: str) -> None:
         if not screen.is_terminal:
             screen.print(line, markup=False)
 
-    return Progress(queues, say=say)
+    return Progress(names, say=say)
 
 
 def leaving(screen: Console) -> Callable[[int], None]:

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import orjson
-from aiobotocore.session import AioSession, get_session
+from aiobotocore.session import AioSession
 
+from broker.cli.emulated_clients import emulated_client, making
 from broker.cli.emulator import Emulator
 from broker.model.arn import Arn
 
@@ -17,6 +18,9 @@ DEPTH_ATTRIBUTES = (
     "ApproximateNumberOfMessagesDelayed",
 )
 """Together: every message that the queue still has."""
+
+TAKEN_SECONDS = 3600
+"""Longer than anybody looks at the account of a demonstration."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +55,7 @@ class EmulatedQueues:
         return str(Arn(partition="aws", service="sqs", region=region, account=account, resource=name))
 
     async def create(self, plan: QueuePlan) -> None:
-        """Makes a queue, and before it the dead-letter queue that it names."""
+        """Makes a queue, and before it the dead-letter queue that it names. Raises `SourceError`."""
         attributes = {"VisibilityTimeout": str(plan.visibility_timeout_seconds)}
         if plan.fifo:
             attributes |= {"FifoQueue": "true", "ContentBasedDeduplication": "true"}
@@ -63,7 +67,8 @@ class EmulatedQueues:
                     "maxReceiveCount": str(plan.maximum_receive_count),
                 }
             ).decode()
-        answer = await self._client.create_queue(QueueName=plan.name, Attributes=attributes)
+        with making("CreateQueue", plan.name):
+            answer = await self._client.create_queue(QueueName=plan.name, Attributes=attributes)
         self._urls[plan.name] = answer["QueueUrl"]
 
     async def send(self, name: str, bodies: Sequence[str], *, groups: Sequence[str] = ()) -> int:
@@ -76,6 +81,17 @@ class EmulatedQueues:
         answer = await self._client.send_message_batch(QueueUrl=self._urls[name], Entries=entries)
         return len(answer.get("Successful", ()))
 
+    async def take_all(self, name: str) -> list[str]:
+        """Receives what the queue holds, and returns the bodies; nobody else gets these messages for a while."""
+        bodies: list[str] = []
+        while True:
+            answer = await self._client.receive_message(
+                QueueUrl=self._urls[name], MaxNumberOfMessages=10, VisibilityTimeout=TAKEN_SECONDS, WaitTimeSeconds=0
+            )
+            if not (messages := answer.get("Messages")):
+                return bodies
+            bodies += [message["Body"] for message in messages]
+
     async def depth(self, name: str) -> int:
         """Messages that the queue has: visible, in flight and delayed."""
         answer = await self._client.get_queue_attributes(
@@ -87,11 +103,5 @@ class EmulatedQueues:
 @asynccontextmanager
 async def emulated_queues(emulator: Emulator, *, session: AioSession | None = None) -> AsyncIterator[EmulatedQueues]:
     """Opens one client for the emulator's account and region."""
-    async with (session or get_session()).create_client(
-        "sqs",
-        endpoint_url=emulator.url,
-        region_name=emulator.region,
-        aws_access_key_id=emulator.account_id,
-        aws_secret_access_key="emulated",  # noqa: S106 - the emulator takes any
-    ) as client:
+    async with emulated_client("sqs", emulator, session=session) as client:
         yield EmulatedQueues(client, emulator)

@@ -26,6 +26,9 @@ POLL_SECONDS = 0.05
 ENDING_SECONDS = leash.GRACE_SECONDS + 2.0
 LOG_LINES_SHOWN = 5
 
+SERVICES = ("sqs", "kinesis", "dynamodb", "dynamodbstreams", "sns", "s3", "sts")
+"""Sources, the state store, destinations, and whose account it is; each of them is loaded when it is first asked."""
+
 HOW_TO_HAVE_ONE = (
     "no AWS emulator found: `broker dev` runs ministack as a child process. Install it apart from the broker, because "
     "it pins other versions of the same libraries: `pipx install ministack`, or `python -m venv .venvs/emulator` and "
@@ -37,6 +40,11 @@ FORGOTTEN_VARIABLES = (
     "AWS_DEFAULT_PROFILE",
     "AWS_SESSION_TOKEN",
     "AWS_SECURITY_TOKEN",
+    "AWS_ENDPOINT_URL_DYNAMODB",
+    "AWS_ENDPOINT_URL_DYNAMODB_STREAMS",
+    "AWS_ENDPOINT_URL_KINESIS",
+    "AWS_ENDPOINT_URL_S3",
+    "AWS_ENDPOINT_URL_SNS",
     "AWS_ENDPOINT_URL_SQS",
     "AWS_ENDPOINT_URL_STS",
     "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS",
@@ -136,12 +144,12 @@ async def _start(command: list[str], log: Path, environment: Mapping[str, str]) 
 
 
 def _child_environment(emulator: Emulator, port: int, folder: Path) -> dict[str, str]:
-    """Loopback only, SQS only, without Docker, and with its files in our folder."""
+    """Loopback only, few services, without Docker, and with its files in our folder."""
     return {
         **{name: value for name, value in os.environ.items() if not name.startswith("AWS_")},
         "BIND_HOST": HOST,
         "GATEWAY_PORT": str(port),
-        "SERVICES": "sqs,sts",
+        "SERVICES": ",".join(SERVICES),
         "MINISTACK_ACCOUNT_ID": emulator.account_id,
         "MINISTACK_REGION": emulator.region,
         "DOCKER_HOST": "unix:///nonexistent",

@@ -1,88 +1,51 @@
-from typing import get_args
-
-import pytest
-
-from broker.cli.progress import Progress, line_of
+from broker.cli.progress import Progress, Tally
 from broker.model.batch import BatchTrigger, Reason
-from broker.model.observation import (
-    BatchInvoked,
-    BatchSettled,
-    CircuitClosed,
-    CircuitOpened,
-    DeleteAbandoned,
-    EverythingFiltered,
-    GroupOrderBroken,
-    InvocationDeferred,
-    InvocationReturned,
-    InvocationStuck,
-    MappingFailed,
-    MappingStateChanged,
-    Observation,
-    PageReceived,
-    RecordsDeleted,
-    RecordsLetGo,
-    SourceProblem,
-    SourceRecovered,
-    VisibilityChangeFailed,
-    VisibilityTooShort,
-)
+from broker.model.discard import Condition
+from broker.model.observation import BatchInvoked, BatchSettled, EventLoopBlocked, PageReceived, RecordsDiscarded
 
-EXAMPLES: dict[Observation, str] = {
-    PageReceived(count=3, filtered_count=1): "",
-    BatchInvoked(batch=1, attempt=1, count=3, size_bytes=99, trigger=BatchTrigger.SIZE): "",
-    BatchSettled(
-        batch=1, attempt=1, reason=Reason.SUCCEEDED, acked_count=3, retried_count=0, duration_seconds=0.1
-    ): "batch 1: 3 handled",
-    BatchSettled(
-        batch=2, attempt=1, reason=Reason.PARTIAL_FAILURE, acked_count=2, retried_count=1, duration_seconds=0.1
-    ): "batch 2: 2 handled, 1 to retry (partial failure)",
-    BatchSettled(
-        batch=3,
+SHARD = "shardId-000000000002"
+
+
+def settled(batch: int, *, acked: int, retried: int = 0, shard: str = "") -> BatchSettled:
+    reason = Reason.PARTIAL_FAILURE if retried else Reason.SUCCEEDED
+    return BatchSettled(
+        batch=batch,
         attempt=1,
-        reason=Reason.HANDLER_FAILED,
-        acked_count=0,
-        retried_count=3,
+        reason=reason,
+        acked_count=acked,
+        retried_count=retried,
         duration_seconds=0.1,
-        detail="ValueError: no",
-    ): "batch 3: 0 handled, 3 to retry (ValueError: no)",
-    InvocationDeferred(
-        batch=4, attempt=1, reason=Reason.THROTTLED, delay_seconds=1.25, detail="slow down"
-    ): "batch 4 waits 1.2 s: throttled",
-    InvocationStuck(batch=5, groups=()): "batch 5 runs past its time limit and cannot be stopped",
-    InvocationReturned(batch=5, overdue_seconds=1): "",
-    RecordsLetGo(count=2, why="drain"): "2 let go: drain",
-    RecordsDeleted(count=2): "",
-    VisibilityChangeFailed(count=2, detail="InternalError"): "visibility of 2 unchanged: InternalError",
-    DeleteAbandoned(count=2, detail="AccessDenied"): "2 handled but not deleted: AccessDenied",
-    GroupOrderBroken(groups=("a", "b")): "the handler's response broke the order of a, b",
-    EverythingFiltered(count=100): "all of the first 100 messages were filtered away: check the patterns",
-    SourceProblem(problem="no such queue", delay_seconds=2): "no such queue (again in 2 s)",
-    SourceRecovered(): "the queue can be read again",
-    VisibilityTooShort(visibility_timeout_seconds=2, function_timeout_seconds=3.0): (
-        "the queue's visibility timeout (2 s) is less than the function's timeout (3 s)"
-    ),
-    CircuitOpened(pause_seconds=60, detail="unreachable"): "pauses for 60 s: unreachable",
-    CircuitClosed(): "the target answers again",
-    MappingStateChanged(state="Enabled"): "Enabled",
-    MappingFailed(error=KeyError("x")): "stopped by a bug of the broker: KeyError('x')",
-}
+        shard=shard,
+    )
 
 
-@pytest.mark.parametrize("observation", EXAMPLES, ids=lambda observation: type(observation).__name__)
-def test_an_observation_is_one_line_for_people(observation: Observation) -> None:
-    assert line_of(observation) == EXAMPLES[observation]
-
-
-def test_every_observation_has_an_example() -> None:
-    assert {type(observation) for observation in EXAMPLES} == set(get_args(Observation))
+def given_up(count: int, *, delivered: bool) -> RecordsDiscarded:
+    return RecordsDiscarded(
+        shard=SHARD,
+        batch=1,
+        count=count,
+        condition=Condition.RETRY_ATTEMPTS_EXHAUSTED,
+        first="1",
+        last="2",
+        invoke_count=3,
+        delivered=delivered,
+    )
 
 
 def test_counts_add_up_by_mapping() -> None:
     progress = Progress({"u-1": "orders"})
-    for observation in EXAMPLES:
+    for observation in (
+        PageReceived(count=9, filtered_count=1),
+        BatchInvoked(batch=1, attempt=1, count=3, size_bytes=99, trigger=BatchTrigger.SIZE),
+        settled(1, acked=3, retried=2),
+        settled(2, acked=2),
+        given_up(2, delivered=True),
+        given_up(1, delivered=False),
+    ):
         progress.observe("u-1", observation)
-    tally = progress.tallies["u-1"]
-    assert (tally.polled, tally.filtered, tally.batches, tally.handled, tally.retried) == (3, 1, 1, 5, 4)
+    assert progress.tallies["u-1"] == Tally(
+        polled=9, filtered=1, batches=1, handled=5, retried=2, delivered=2, dropped=1
+    )
 
 
 def test_a_batch_that_is_invoked_again_counts_once() -> None:
@@ -93,16 +56,28 @@ def test_a_batch_that_is_invoked_again_counts_once() -> None:
     assert progress.tallies["u-1"].batches == 1
 
 
-def test_successes_are_kept_but_not_said() -> None:
+def test_of_successes_the_latest_is_kept_and_none_is_said() -> None:
     said: list[str] = []
     progress = Progress({"u-1": "orders"}, say=said.append)
-    for observation in list(EXAMPLES)[2:4]:
+    for observation in (settled(1, acked=3), settled(2, acked=2, retried=1), settled(3, acked=4)):
         progress.observe("u-1", observation)
     assert list(progress.lines) == [
-        "orders: batch 1: 3 handled",
         "orders: batch 2: 2 handled, 1 to retry (partial failure)",
+        "orders: batch 3: 4 handled",
     ]
     assert said == ["orders: batch 2: 2 handled, 1 to retry (partial failure)"]
+
+
+def test_a_line_of_a_shard_names_it() -> None:
+    progress = Progress({"u-1": "clicks"})
+    progress.observe("u-1", settled(1, acked=3, shard=SHARD))
+    assert list(progress.lines) == ["clicks 2: batch 1: 3 handled"]
+
+
+def test_what_is_of_no_mapping_the_broker_says() -> None:
+    progress = Progress({})
+    progress.observe("", EventLoopBlocked(seconds=2, location="app.py:3"))
+    assert list(progress.lines) == ["broker: nothing went on for 2.0 s: app.py:3"]
 
 
 def test_what_a_handler_says_moves_no_cursor() -> None:
