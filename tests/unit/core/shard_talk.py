@@ -34,6 +34,8 @@ THROTTLED = Throttled(message="Rate exceeded")
 UNAVAILABLE = Unavailable(message="nobody listens")
 MOST_WAKES = 5_000
 """More in one call of `after` are a hot loop."""
+LONGEST_SECONDS = 3_000.0
+"""Nobody waits longer for the next action."""
 
 
 class Entry:
@@ -159,10 +161,7 @@ class Talk:
 
     def page(self, *records: Entry, **fields: Any) -> list[ShardAction]:
         """Answers the oldest read, when it is made."""
-        while not self.of(Read):
-            deadline = self.consumer.deadline
-            assert deadline is not None, "nothing is read any more"
-            self.after(deadline - self.now)
+        self.until(Read)
         return self.answer(self.take(Read), *records, **fields)
 
     def answer(self, read: Read, *records: Entry, **fields: Any) -> list[ShardAction]:
@@ -229,7 +228,13 @@ class Talk:
 
     def retry(self) -> None:
         """Lets the shortest time pass after which a handler runs again."""
-        while not self.of(InvokeStream):
+        self.until(InvokeStream)
+
+    def until(self, kind: type[ShardAction]) -> None:
+        """Lets time pass, from deadline to deadline, until there is an action of this kind."""
+        began = self.now
+        while not self.of(kind):
             deadline = self.consumer.deadline
-            assert deadline is not None, "nothing is tried any more"
+            assert deadline is not None, f"there is no {kind.__name__} any more"
+            assert deadline < began + LONGEST_SECONDS, f"there is no {kind.__name__} for too long"
             self.after(deadline - self.now)
