@@ -52,6 +52,9 @@ coverage-report: $(DEV)/.ready ## the gates: every branch of model and core, 90 
 	$(BIN)/coverage report --include='broker/model/*,broker/core/*' --fail-under=100
 	$(BIN)/coverage report --omit='broker/model/*,broker/core/*' --fail-under=90
 
+simulate: $(DEV)/.ready ## fleets on a stream in virtual time, and their figures (SEEDS=1000, HOURS=6, SEED=7 repeats one)
+	$(BIN)/python -m tests.simulation $(if $(SEED),--seed $(SEED)) $(if $(SEEDS),--seeds $(SEEDS)) $(if $(HOURS),--hours $(HOURS)) $(ARGS)
+
 bench: $(DEV)/.ready ## ratios against a plain aiobotocore loop, measured in one run
 	$(BIN)/python -m tests.benchmarks $(ARGS)
 
@@ -59,4 +62,4 @@ clean: ## remove all that these tasks made, the virtual environments too
 	rm -rf .venvs .broker build dist .coverage* .hypothesis .*_cache
 	find broker tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help demo fix check test test-all test-integration test-mutants coverage coverage-report bench clean
+.PHONY: help demo fix check test test-all test-integration test-mutants coverage coverage-report simulate bench clean
