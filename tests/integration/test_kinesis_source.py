@@ -43,7 +43,8 @@ def anyio_backend() -> str:
 
 @pytest.fixture(scope="module")
 def kinesis_mock() -> Iterator[Emulator]:
-    with running_container(images.KINESIS_MOCK, port=4568, account_id=ACCOUNT_ID, AWS_ACCOUNT_ID=ACCOUNT_ID) as server:
+    names = {"AWS_ACCOUNT_ID": ACCOUNT_ID, "SHARD_LIMIT": "1000"}
+    with running_container(images.KINESIS_MOCK, port=4568, account_id=ACCOUNT_ID, **names) as server:
         yield server
 
 
@@ -195,6 +196,7 @@ class TestKinesisMock(StreamSourceContract):
         self, open_world: OpenStreamWorld
     ) -> None:
         async with open_world() as world:
+            await put(world, "a")
             reader = world.source.reader(await only_shard(world))
             at = SystemClock().now() + 60
             fault = await fault_of(reader.read(AtTimestamp(at=at), maximum_count=10))
