@@ -37,7 +37,7 @@ async def test_events_are_read_as_they_come(server: RawServer, clients: Clients)
 
 async def test_a_refusal_is_the_fault_of_its_code(server: RawServer, clients: Clients) -> None:
     server.reply = answer({"__type": "ResourceInUseException", "message": "busy"}, status=400)
-    with pytest.raises(SourceError, match="SubscribeToShard of arn .* busy") as caught:
+    with pytest.raises(SourceError, match=r"SubscribeToShard of arn .*busy") as caught:
         await opened(clients)
     assert caught.value.code == "ResourceInUseException"
 
