@@ -52,7 +52,8 @@ def status_list(statuses: Iterable[MappingStatus], *, with_error_messages: bool)
     """
     found = [asdict(status) for status in statuses]
     for each in found if not with_error_messages else ():
-        each["statistics"]["last_result"] = without_message(each["statistics"]["last_result"])
+        for counts in (each["statistics"], *each["statistics"].get("shards", ())):
+            counts["last_result"] = without_message(counts["last_result"])
     return found
 
 

@@ -15,6 +15,7 @@ from broker.cli.filters import filter_commands
 from broker.cli.interrupts import SIGINT
 from broker.cli.leases import leases
 from broker.cli.mappings import mappings
+from broker.cli.replay import replay
 from broker.cli.run import run
 from broker.cli.schema import schema
 from broker.cli.validate import validate
@@ -29,7 +30,7 @@ def command(_debug: bool) -> None:  # noqa: FBT001 - click passes it
     """Runs AWS Lambda's event source mappings: reads queues, hands batches to handlers."""
 
 
-for subcommand in (run, dev, validate, filter_commands, schema, mappings, leases):
+for subcommand in (run, dev, validate, filter_commands, schema, mappings, leases, replay):
     command.add_command(subcommand)
 
 

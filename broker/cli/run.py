@@ -13,10 +13,13 @@ from broker.cli.daemon import Listeners, listening, log_observer, surroundings
 from broker.cli.heap import HeapFreezer
 from broker.cli.leftovers import in_flight
 from broker.cli.logs import is_for_people
+from broker.cli.operating import source_name
 from broker.cli.signals import Stopping, run_until_drained
 from broker.cli.streams import LossyStream, lossy_output
 from broker.config import load, notices
-from broker.model.settings import Configuration
+from broker.model.reference import StoreKind
+from broker.model.settings import BrokerSettings, Configuration
+from broker.stores.opening import FILE_NAME
 
 
 @click.command()
@@ -63,7 +66,10 @@ async def _serve(configuration: Configuration, *, strict: bool, errors: LossyStr
 async def _consume(broker: Broker) -> None:
     """Runs the broker, and names what a drain that was cut short leaves in flight."""
     if not await broker.run():
-        advice = "these messages come again: give Broker.DrainTimeoutInSeconds more time than a handler takes"
+        advice = (
+            "messages come again, records of streams are read again from their checkpoints: give "
+            "Broker.DrainTimeoutInSeconds more time than a handler takes"
+        )
         structlog.get_logger("broker").warning(
             "broker.drain_cut_short", in_flight=in_flight(broker.statuses()), advice=advice
         )
@@ -72,14 +78,20 @@ async def _consume(broker: Broker) -> None:
 def facts_of(broker: Broker, configuration: Configuration, listeners: Listeners) -> dict[str, str]:
     """What the first lines say."""
     sources = [
-        f"{mapping.source.resource} -> {mapping.function.qualified_name}"
+        f"{source_name(mapping)} -> {mapping.function.qualified_name}"
         for mapping in configuration.event_source_mappings
     ]
     return {
         "account": broker.account_id,
         "region": broker.region,
         "sources": ", ".join(sources) or "none",
-        "store": configuration.broker.state_store,
+        "store": store_text(configuration.broker),
         "listener": listeners.control_plane_url,
         "health": listeners.health_url,
     }
+
+
+def store_text(settings: BrokerSettings) -> str:
+    """The setting, with the file's path where it leaves that out."""
+    is_default_file = settings.store.kind is StoreKind.SQLITE and not settings.store.place
+    return f"{settings.state_store}{settings.data_folder / FILE_NAME}" if is_default_file else settings.state_store

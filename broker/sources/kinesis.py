@@ -31,18 +31,21 @@ _STAND_IN_ROLE = "event-source-broker"
 class KinesisStreamSource:
     """One stream of this or another account."""
 
-    def __init__(self, *, arn: str, clients: Clients, clock: Clock, role_arn: str | None = None) -> None:
+    def __init__(
+        self, *, arn: str, clients: Clients, clock: Clock, role_arn: str | None = None, is_polled: bool = False
+    ) -> None:
         """`arn` is the stream's, or that of a consumer of it, as the mapping has it.
 
         `role_arn` becomes `invokeIdentityArn` of each event: the function's `Role`. Where it has none (its handler runs
         here, as whoever runs the broker) an ARN of the same form stands for it: `role/event-source-broker` in the
-        stream's account.
+        stream's account. With `is_polled` a consumer's stream is polled, and the consumer left alone.
 
         Raises `ValueError` where `arn` names no Kinesis stream.
         """
         name = StreamName.parse(arn)
         self._api = KinesisApi(name=name, clients=clients)
         self._clock = clock
+        self._is_polled = is_polled or not name.is_consumer
         self._role_arn = role_arn or f"arn:{name.partition}:iam::{name.account}:role/{_STAND_IN_ROLE}"
 
     async def describe(self) -> StreamDescription:
@@ -83,9 +86,9 @@ class KinesisStreamSource:
         """A reader of one shard; nothing is asked yet."""
         name = self._api.name
         origin = ShardOrigin(arn=name.arn, region=name.region, role_arn=self._role_arn, shard_id=shard_id)
-        if name.is_consumer:
-            return FanOutReader(origin=origin, api=self._api, clock=self._clock)
-        return PollingReader(origin=origin, api=self._api, clock=self._clock)
+        if self._is_polled:
+            return PollingReader(origin=origin, api=self._api, clock=self._clock)
+        return FanOutReader(origin=origin, api=self._api, clock=self._clock)
 
 
 def _earliest(sent_at: float | None, asked_at: float) -> float:

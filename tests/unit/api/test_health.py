@@ -4,7 +4,7 @@ import pytest
 
 from broker.api import health
 from broker.api.health import status_list
-from broker.model.status import MappingStatus, QueueStatistics
+from broker.model.status import LaneStatistics, MappingStatus, QueueStatistics, ShardStatistics, StreamStatistics
 
 
 def status(**changes: object) -> MappingStatus:
@@ -53,6 +53,21 @@ def test_the_last_result_names_an_error_and_does_not_quote_it_unless_asked(said:
     failed = status(statistics=QueueStatistics(last_result=said))
     (quiet,), (open_,) = (status_list([failed], with_error_messages=on) for on in (False, True))
     assert (quiet["statistics"]["last_result"], open_["statistics"]["last_result"]) == (shown, said)
+
+
+def test_neither_do_the_last_results_of_a_streams_shards() -> None:
+    said = "handler_failed: ValueError: 'swordfish'"
+    failed = status(statistics=StreamStatistics(shards=(ShardStatistics(shard="s", last_result=said),)))
+    (quiet,), (open_,) = (status_list([failed], with_error_messages=on) for on in (False, True))
+    assert quiet["statistics"]["shards"][0]["last_result"] == "handler_failed: ValueError"
+    assert open_["statistics"]["shards"][0]["last_result"] == said
+
+
+def test_the_status_carries_a_streams_shards_and_their_lanes() -> None:
+    lanes = (LaneStatistics(state="running"), LaneStatistics(state="backing off", failures=2))
+    statistics = StreamStatistics(shards=(ShardStatistics(shard="s", lanes=lanes),))
+    (shown,) = status_list([status(statistics=statistics)], with_error_messages=False)
+    assert [lane["state"] for lane in shown["statistics"]["shards"][0]["lanes"]] == ["running", "backing off"]
 
 
 def test_a_broker_whose_mappings_are_well_is_ready() -> None:
