@@ -242,9 +242,9 @@ class StreamRun:
 
     async def granted(self, lease: Lease, *, was_expired: bool) -> None:
         """The lease is ours: makes the checkpoint ours too, and begins."""
-        if self._tasks is None or lease.shard is None:
+        plan, tools, tasks = self._plan, self._tools, self._tasks
+        if tasks is None or lease.shard is None:
             return
-        plan, tools = self._plan, self._tools
         waits = was_expired and plan.waits_out_expired
         run = ShardRun(
             tools,
@@ -254,11 +254,23 @@ class StreamRun:
             lease_until=plan.fleet.trusted_until,
             start_at=tools.clock.now() + tools.target.timeout_seconds if waits else -inf,
         )
-        await run.begin()
-        self._runs[lease.key] = run
-        self._tasks.start_soon(self._work, run)
+        self._runs[lease.key] = run  # so that it hears when the lease is lost, or asked for, while it begins
+        try:
+            await run.begin()
+        except BaseException:
+            self._ended(run)
+            raise
+        if run.is_lost or self._tasks is not tasks:
+            self._ended(run)
+            return
+        tasks.start_soon(self._work, run)
         if self._stopping.is_set():
             run.hand_over("", self._drain_seconds)
+
+    def _ended(self, run: ShardRun) -> None:
+        if self._runs.get(run.lease.key) is run:
+            del self._runs[run.lease.key]
+        self._idle.set()
 
     def lost(self, lease: Lease) -> None:
         """The lease is somebody else's."""
@@ -288,9 +300,7 @@ class StreamRun:
             if not run.is_lost:
                 await self._plan.fleet.release(run.lease, run.hands_to or "")
         finally:
-            if self._runs.get(run.lease.key) is run:
-                del self._runs[run.lease.key]
-            self._idle.set()
+            self._ended(run)
 
     async def _consume_shard(self, run: ShardRun) -> None:
         """Begins again under the same lease while the world makes it fail."""
