@@ -79,7 +79,7 @@ LARGE = {
         "ae", children="ae", crash=1, lose=1, late=2, fail=2, retries=1, bisect=True
     ),
     "a changed factor, a crash, a lost reply and a lease that runs out": plan(
-        "aeae", factors=(2, 1), crash=1, lose=1, late=2, fail=1
+        "aeae", factors=(2, 1), crash=1, lose=1, late=1, fail=1
     ),
 }
 
