@@ -2,15 +2,20 @@
 
 from collections.abc import Callable, Sequence
 
+import anyio
+
 from broker.cli.failure_records import FailedRange
+from broker.cli.patience import read_patiently
 from broker.core.lanes import lane_of
 from broker.errors import CommandError, ReadFault, ShardReadError
-from broker.model.stream import AtSequenceNumber, Page, Position, StreamRecord
+from broker.model.stream import AfterSequenceNumber, AtSequenceNumber, Page, Position, StreamRecord
 from broker.ports import ShardReader, StreamSource
 
 PAGE = 1_000
 EMPTY_READS = 20
 """Pages without records in a row, after which what is missing is not there: a shard may have such before its tip."""
+PACE_SECONDS = 0.25
+"""Between reads: Kinesis allows five a second, of all consumers together."""
 GONE = (ReadFault.TRIMMED, ReadFault.SHARD_GONE, ReadFault.STREAM_GONE)
 
 
@@ -33,16 +38,19 @@ async def failed_records(
 
 async def _records_between(reader: ShardReader, failed: FailedRange) -> list[StreamRecord]:
     records: list[StreamRecord] = []
-    position: Position | None = AtSequenceNumber(number=failed.first)
+    begin = AtSequenceNumber(number=failed.first)
+    position: Position | None = begin
     empty = 0
     try:
         while empty < EMPTY_READS:
-            page = await reader.read(position, maximum_count=PAGE)
+            otherwise = AfterSequenceNumber(number=records[-1].identifier) if records else begin
+            page = await read_patiently(reader, position, otherwise=otherwise, maximum_count=PAGE)
             position = None
             empty = 0 if page.records else empty + 1
             records += _up_to(page.records, failed.last)
             if _is_end(page, failed.last):
                 break
+            await anyio.sleep(PACE_SECONDS)
     except ShardReadError as error:
         if error.fault in GONE:
             raise _trimmed(failed) from error
@@ -57,7 +65,8 @@ def _up_to(records: Sequence[StreamRecord], last: str) -> list[StreamRecord]:
 
 
 def _is_end(page: Page, last: str) -> bool:
-    return page.is_last or bool(page.records and int(page.records[-1].identifier) >= int(last))
+    is_tip = page.behind_ms == 0 and not page.has_more
+    return page.is_last or is_tip or bool(page.records and int(page.records[-1].identifier) >= int(last))
 
 
 def _trimmed(failed: FailedRange) -> CommandError:

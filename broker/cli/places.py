@@ -4,6 +4,7 @@ import re
 from dataclasses import replace
 from datetime import UTC, datetime
 
+from broker.cli.patience import read_patiently
 from broker.errors import CommandError, ConfigurationError, ReadFault, ShardReadError
 from broker.model.checkpoint import Checkpoint
 from broker.model.stream import AfterSequenceNumber, AtSequenceNumber, AtTimestamp, Position, TrimHorizon
@@ -77,7 +78,7 @@ async def check_place(source: StreamSource, shard_id: str, position: Position) -
     """
     reader = source.reader(shard_id)
     try:
-        await reader.read(position, maximum_count=1)
+        await read_patiently(reader, position, otherwise=position, maximum_count=1)
     except ShardReadError as error:
         if error.fault is ReadFault.TRIMMED:
             raise CommandError(
