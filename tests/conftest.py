@@ -10,7 +10,12 @@ from broker.testing import virtual_backend
 from tests.emulator import emulator  # noqa: F401 - a fixture for all
 from tests.kinesis_server import kinesis_local  # noqa: F401 - a fixture for all
 
-pytest.register_assert_rewrite("tests.conformance.queue_contract", "tests.conformance.stream_contract")
+pytest.register_assert_rewrite(
+    "tests.conformance.queue_contract",
+    "tests.conformance.stream_contract",
+    "tests.acceptance.stream_fleet",
+    "tests.acceptance.stream_scenarios",
+)
 
 PURE = tuple(str(Path(__file__).parent / folder) for folder in ("unit", "property"))
 

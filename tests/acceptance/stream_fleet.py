@@ -3,19 +3,26 @@
 import json
 import signal
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
+from broker.core.lanes import lane_of
+from broker.model.checkpoint import Checkpoint
+from broker.model.stream import AfterSequenceNumber
 from tests.acceptance.command import Place, Running
-from tests.acceptance.stream_load import LoadedStream, wait_until
-from tests.acceptance.stream_notes import BUSY, HANDLER, Books
+from tests.acceptance.stream_load import Load, wait_until
+from tests.acceptance.stream_notes import BUSY, HANDLER, Books, Note, Notebook
 
+LoadT = TypeVar("LoadT", bound=Load)
 LEASE_SECONDS = 2
 BATCH_SIZE = 10
+LOCK_SECONDS = 0.2
+"""Longer than a write takes, and little against a lease."""
 
 
 @dataclass(frozen=True)
@@ -41,13 +48,6 @@ class Member:
         self.signal(signal.SIGKILL)
         assert self.running.end().code == -signal.SIGKILL
 
-    def drain(self) -> None:
-        """Ends it as a deployment does."""
-        self.signal(signal.SIGTERM)
-        ended = self.running.end()
-        assert ended.code == 0, ended.text
-        assert "Traceback" not in ended.text
-
     def freeze(self) -> None:
         """Stops the process, all its threads."""
         self.signal(signal.SIGSTOP)
@@ -57,35 +57,57 @@ class Member:
         self.signal(signal.SIGCONT)
 
 
+@dataclass(frozen=True)
+class Kill:
+    """A broker that was ended without a warning."""
+
+    member: str
+    at_ns: int
+    checkpoints: dict[str, Checkpoint]
+    """By shard that it owned, what it had written last."""
+
+    def had_written(self, note: Note) -> bool:
+        """Whether its checkpoint says that a record is settled."""
+        checkpoint = self.checkpoints.get(note.shard)
+        if checkpoint is None:
+            return False
+        position = checkpoint.position
+        marks = [lanes.marks[lane_of(note.key.encode(), lanes.factor)] for lanes in checkpoint.lanes]
+        if isinstance(position, AfterSequenceNumber):
+            marks.append(position.number)
+        return any(mark is not None and note.number <= int(mark) for mark in marks)
+
+
 def is_stopped(pid: int) -> bool:
     """Whether all threads of a process stand still."""
     states = [path.read_text().rpartition(")")[2].split()[0] for path in Path(f"/proc/{pid}/task").glob("*/stat")]
     return set(states) == {"T"}
 
 
-class StreamFleet:
+class StreamFleet(Generic[LoadT]):
     """Brokers on a stream, what their handlers noted, and what their store says."""
 
     def __init__(
         self,
         place: Place,
-        stream: LoadedStream,
+        stream: LoadT,
         stack: ExitStack,
         *,
         handler: str = BUSY,
         lease_seconds: float = LEASE_SECONDS,
         timeout_seconds: int = 10,
-        batch_size: int = BATCH_SIZE,
+        starting_position: str = "TRIM_HORIZON",
         mapping: str = "",
     ) -> None:
         self.stream = stream
+        self.lease_seconds = lease_seconds
         self.members: list[Member] = []
         """Those that were started and not ended."""
         self._place = place
         self._stack = stack
         self._count = 0
-        self._notes = place.folder / "notes.txt"
-        self._notes.touch()
+        self._notebook = Notebook(place.folder / "notes.txt")
+        self._notebook.path.touch()
         self._store = place.folder / "state.sqlite"
         self.file = place.write(
             "broker.yaml",
@@ -95,13 +117,17 @@ class StreamFleet:
             f"Functions: [{{FunctionName: load, Callable: 'load_app:handler', Timeout: {timeout_seconds}}}]\n"
             f"EventSourceMappings:\n"
             f"  - FunctionName: load\n"
-            f"    EventSourceArn: {stream.arn}\n"
-            f"    StartingPosition: TRIM_HORIZON\n"
-            f"    BatchSize: {batch_size}\n{mapping}",
+            f"    EventSourceArn: {stream.source_arn}\n"
+            f"    StartingPosition: {starting_position}\n"
+            f"    BatchSize: {BATCH_SIZE}\n{mapping}",
         )
-        place.write("load_app.py", HANDLER + handler)
+        self.module = place.write("load_app.py", HANDLER + handler)
 
     # ---- brokers
+
+    @property
+    def folder(self) -> Path:
+        return self._place.folder
 
     def start(self, **environment: str) -> Member:
         """Starts a broker in a folder of its own."""
@@ -111,7 +137,7 @@ class StreamFleet:
         folder.mkdir()
         variables = {
             **self.stream.server.environment,
-            "NOTES": str(self._notes),
+            "NOTES": str(self._notebook.path),
             "MEMBER": name,
             "PYTHONPATH": str(self._place.folder),
             **environment,
@@ -121,18 +147,18 @@ class StreamFleet:
         self.members.append(member)
         return member
 
-    def end(self, member: Member) -> None:
-        """It was told to end, one way or another: whoever is left must live."""
+    def kill(self, member: Member) -> Kill:
+        """Ends a member with SIGKILL."""
         self.members.remove(member)
-
-    def kill(self, member: Member) -> None:
         member.kill()
-        self.end(member)
+        return Kill(member.name, time.time_ns(), self.checkpoints_of(member))
 
     def drain(self, *members: Member) -> None:
-        """Ends members with SIGTERM, all at once."""
+        """Ends members with SIGTERM, all at once, as soon as they can be."""
         for member in members:
-            self.end(member)
+            member.running.wait_for("mapping.state_changed")
+        for member in members:
+            self.members.remove(member)
             member.signal(signal.SIGTERM)
         for member in members:
             ended = member.running.end()
@@ -160,6 +186,12 @@ class StreamFleet:
 
         self.wait_until(each_does, what=f"each broker works: {wanted}")
 
+    def wait_until_begun(self, member: Member, records: int) -> None:
+        """Waits until a broker has begun so many records more than it has now."""
+        wanted = self.books().started_by(member.name) + records
+        what = f"{member.name} begins {records} records"
+        self.wait_until(lambda: self.books().started_by(member.name) >= wanted, what=what)
+
     def wait_until_all_handled(self) -> None:
         """Waits until everything that was put was handled to its end."""
         self.wait_until(
@@ -170,7 +202,7 @@ class StreamFleet:
     # ---- what there is to see
 
     def books(self) -> Books:
-        return Books(self._notes.read_text())
+        return self._notebook.read()
 
     def rows(self) -> dict[tuple[str, str], dict[str, Any]]:
         """All rows of the store, by partition and key."""
@@ -178,8 +210,31 @@ class StreamFleet:
             found = connection.execute("SELECT partition, key, body FROM rows").fetchall()
         return {(partition, key): json.loads(body) for partition, key, body in found}
 
+    def is_store_free(self) -> bool:
+        """Whether nobody keeps the store's file locked."""
+        with closing(sqlite3.connect(self._store, timeout=LOCK_SECONDS, isolation_level=None)) as connection:
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+            except sqlite3.OperationalError:
+                return False
+            connection.execute("ROLLBACK")
+            return True
+
     def workers(self) -> list[str]:
         return [key for partition, key in self.rows() if partition == "workers"]
+
+    def checkpoints_of(self, member: Member) -> dict[str, Checkpoint]:
+        """By shard that a member owns, the checkpoint that it wrote last."""
+        checkpoints = self.by_shard("checkpoint")
+        return {
+            shard: Checkpoint.from_json(checkpoints[shard]["checkpoint"])
+            for shard, lease in self.by_shard("shard").items()
+            if f"-{member.pid}-" in lease["owner"] and checkpoints[shard]["epoch"] == lease["epoch"]
+        }
+
+    def leases(self) -> dict[str, tuple[str, int]]:
+        """By shard, its owner and its epoch."""
+        return {shard: (row["owner"], row["epoch"]) for shard, row in self.by_shard("shard").items()}
 
     def by_shard(self, kind: str) -> dict[str, dict[str, Any]]:
         """The rows of a kind, `shard` or `checkpoint`, by shard."""
@@ -188,7 +243,7 @@ class StreamFleet:
 
 
 @contextmanager
-def fleet_on(place: Place, stream: LoadedStream, **options: Any) -> Iterator[StreamFleet]:
+def fleet_on(place: Place, stream: LoadT, **options: Any) -> Iterator[StreamFleet[LoadT]]:
     """A fleet without members; those that are left at the end are killed."""
     with ExitStack() as stack:
         yield StreamFleet(place, stream, stack, **options)

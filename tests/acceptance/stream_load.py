@@ -14,7 +14,7 @@ from broker.cli.emulator import Emulator
 
 PATIENCE_SECONDS = 120.0
 """For whatever must come true sooner or later: a loaded machine is no failure."""
-POLL_SECONDS = 0.02
+POLL_SECONDS = 0.05
 KEYS = 50
 
 
@@ -25,17 +25,70 @@ def wait_until(is_true: Callable[[], bool], *, what: str, seconds: float = PATIE
         time.sleep(POLL_SECONDS)
 
 
-class LoadedStream:
+class Load:
+    """What is put steadily, numbered for each key."""
+
+    per_round = KEYS
+    """Records that `put` puts for each of its rounds."""
+    source_arn: str
+    """What the mapping names."""
+
+    def __init__(self, server: Emulator) -> None:
+        self.server = server
+        self.sent: dict[str, int] = {}
+        """How many records each key has."""
+
+    @property
+    def sent_count(self) -> int:
+        return sum(self.sent.values())
+
+    def put(self, rounds: int = 1) -> None:
+        """Puts one record for each key, so many times."""
+        raise NotImplementedError
+
+    def open_shard_ids(self) -> set[str]:
+        """The shards that take records."""
+        raise NotImplementedError
+
+    @contextmanager
+    def steady(self, *, per_second: float = 200.0) -> Iterator[None]:
+        """Puts records steadily while the block is open."""
+        ended = threading.Event()
+
+        def feed() -> None:
+            while not ended.wait(self.per_round / per_second):
+                self.put()
+
+        with ThreadPoolExecutor(1) as feeder:
+            feeding = feeder.submit(feed)
+            try:
+                yield
+            finally:
+                ended.set()
+            feeding.result()
+
+
+class LoadedStream(Load):
     """A stream with shards that can be split and merged, and what was put into it."""
 
-    def __init__(self, server: Emulator, *, shards: int = 4) -> None:
-        self.server = server
+    def __init__(self, server: Emulator, *, shards: int = 4, is_pushed: bool = False) -> None:
+        super().__init__(server)
         self.client = kinesis_client(server)
         self.name = f"load-{uuid4().hex}"
         self.arn = f"arn:aws:kinesis:{server.region}:{server.account_id}:stream/{self.name}"
-        self.sent: dict[str, int] = {}
-        """How many records each key has."""
         self._make(shards)
+        self.source_arn = self._register() if is_pushed else self.arn
+
+    def _register(self) -> str:
+        answer = self.client.register_stream_consumer(StreamARN=self.arn, ConsumerName="shop")
+        arn = str(answer["Consumer"]["ConsumerARN"])
+
+        def is_active() -> bool:
+            consumer = self.client.describe_stream_consumer(ConsumerARN=arn)["ConsumerDescription"]
+            return bool(consumer["ConsumerStatus"] == "ACTIVE")
+
+        wait_until(is_active, what="the consumer is active")
+        return arn
 
     def _make(self, shards: int) -> None:
         self.client.create_stream(StreamName=self.name, ShardCount=shards)
@@ -68,6 +121,9 @@ class LoadedStream:
         still_open = [each for each in self.shards() if "EndingSequenceNumber" not in each["SequenceNumberRange"]]
         return sorted(still_open, key=_first_hash)
 
+    def open_shard_ids(self) -> set[str]:
+        return {str(shard["ShardId"]) for shard in self.open_shards()}
+
     def split(self, index: int = 0) -> str:
         """Splits an open shard in the middle; its id."""
         shard = self.open_shards()[index]
@@ -85,10 +141,6 @@ class LoadedStream:
 
     # ---- records
 
-    @property
-    def sent_count(self) -> int:
-        return sum(self.sent.values())
-
     def put(self, rounds: int = 1, *, prefix: str = "k") -> None:
         """Puts one record for each key, so many times: within a key one call after the other."""
         for _ in range(rounds):
@@ -99,23 +151,6 @@ class LoadedStream:
                 taken = [key for key, answer in zip(pending, answers, strict=True) if "SequenceNumber" in answer]
                 self.sent |= {key: self.sent.get(key, 0) + 1 for key in taken}
                 pending = [key for key in pending if key not in taken]
-
-    @contextmanager
-    def steady(self, *, per_second: float = 200.0) -> Iterator[None]:
-        """Puts records steadily while the block is open."""
-        ended = threading.Event()
-
-        def feed() -> None:
-            while not ended.wait(KEYS / per_second):
-                self.put()
-
-        with ThreadPoolExecutor(1) as feeder:
-            feeding = feeder.submit(feed)
-            try:
-                yield
-            finally:
-                ended.set()
-            feeding.result()
 
 
 def kinesis_client(server: Emulator) -> Any:

@@ -6,9 +6,10 @@ order of the lines is the order in which things happened, in whatever process, a
 """
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
 HANDLER = """\
 import asyncio, base64, os, random, time
@@ -16,14 +17,18 @@ import asyncio, base64, os, random, time
 NOTES = os.open(os.environ["NOTES"], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
 MEMBER = os.environ["MEMBER"]
 
+def text_of(record):
+    return base64.b64decode(record["kinesis"]["data"]).decode()
+
 def note(what, event, context):
     about = f"{MEMBER} {context.fencing_token} {context.aws_request_id} {time.time_ns()}"
-    lines = []
-    for record in event["Records"]:
-        shard, _, number = record["eventID"].partition(":")
-        text = base64.b64decode(record["kinesis"]["data"]).decode()
-        lines.append(f"{what} {about} {shard} {number} {text}\\n")
+    lines = [f"{what} {about} {record_id(record)} {text_of(record)}\\n" for record in event["Records"]]
     os.write(NOTES, "".join(lines).encode())
+
+def record_id(record):
+    if "dynamodb" in record:
+        return "table " + record["dynamodb"]["SequenceNumber"]
+    return record["eventID"].replace(":", " ")
 
 """
 """The beginning of every handler's module; after it comes what `handler` does."""
@@ -42,6 +47,26 @@ async def handler(event, context):
     note("end", event, context)
 """
 """Works in the event loop, and can be cancelled."""
+BLOCKING = """
+async def handler(event, context):
+    note("start", event, context)
+    if os.path.exists(os.environ.get("BLOCK", "")):
+        os.unlink(os.environ["BLOCK"])
+        time.sleep(float(os.environ["BLOCK_SECONDS"]))
+    await asyncio.sleep(0.01)
+    note("end", event, context)
+"""
+"""Blocks the event loop once in those brokers, and when, they are told to."""
+FAILING = """
+def handler(event, context):
+    note("start", event, context)
+    time.sleep(random.uniform(0.01, 0.03))
+    if os.path.exists(os.environ["FAIL"]) and any(text_of(each).startswith("k7/") for each in event["Records"]):
+        raise ValueError("not yet")
+    note("end", event, context)
+"""
+"""Cannot handle one key while a file is there."""
+FAILING_KEY = "k7"
 
 Id = tuple[str, int]
 """A record: its shard and sequence number."""
@@ -74,8 +99,19 @@ class Note:
 
 
 @dataclass(frozen=True, slots=True)
+class Repetition:
+    """A record that began again."""
+
+    note: Note
+    before: Note
+    """Its start before that."""
+    ended: Note | None
+    """The end of that, if it had been noted by the time of the repetition."""
+
+
+@dataclass(frozen=True, slots=True)
 class Left:
-    """What one member began and another began again."""
+    """What one member began and somebody had to begin again."""
 
     in_flight: int
     """Records whose batch it had not finished."""
@@ -83,11 +119,33 @@ class Left:
     """Records that it had finished, but whose checkpoint was not written yet."""
 
 
+class Notebook:
+    """The file, as far as it was read."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._offset = 0
+        self._notes: list[Note] = []
+
+    def read(self) -> "Books":
+        """All notes so far."""
+        with self.path.open("rb") as file:
+            file.seek(self._offset)
+            whole, end, _ = file.read().rpartition(b"\n")
+        self._offset += len(whole) + len(end)
+        self._notes += [Note.of(line) for line in whole.decode().splitlines()]
+        return Books(tuple(self._notes))
+
+
 class Books:
     """All notes so far."""
 
-    def __init__(self, text: str) -> None:
-        self.notes = [Note.of(line) for line in text.rpartition("\n")[0].splitlines()]
+    def __init__(self, notes: Sequence[Note]) -> None:
+        self.notes = notes
+
+    def about(self, is_meant: Callable[[Note], bool]) -> "Books":
+        """Some of the notes."""
+        return Books([note for note in self.notes if is_meant(note)])
 
     @cached_property
     def starts(self) -> list[Note]:
@@ -141,20 +199,28 @@ class Books:
 
     def duplicates(self) -> int:
         """Records that began again: each time counts."""
-        return len(self.starts) - len({note.id for note in self.starts})
+        return len(self.repetitions)
 
-    def left(self) -> dict[str, Left]:
-        """By member, what others had to begin again."""
-        last: dict[Id, Note] = {}
-        over: set[tuple[Id, int]] = set()
-        counts: dict[str, list[int]] = {note.member: [0, 0] for note in self.starts}
+    @cached_property
+    def repetitions(self) -> list["Repetition"]:
+        """Starts of records that had begun before, each with the start and the end before it."""
+        begun: dict[Id, Note] = {}
+        ended: dict[tuple[Id, int], Note] = {}
+        found = []
         for note in self.notes:
             if note.is_end:
-                over.add((note.id, note.epoch))
+                ended[note.id, note.epoch] = note
                 continue
-            if before := last.get(note.id):
-                counts[before.member][(before.id, before.epoch) in over] += 1
-            last[note.id] = note
+            if before := begun.get(note.id):
+                found.append(Repetition(note, before, ended.get((note.id, before.epoch))))
+            begun[note.id] = note
+        return found
+
+    def left(self) -> dict[str, "Left"]:
+        """By member, what had to begin again."""
+        counts = {note.member: [0, 0] for note in self.starts}
+        for repetition in self.repetitions:
+            counts[repetition.before.member][repetition.ended is not None] += 1
         return {member: Left(*count) for member, count in counts.items()}
 
     # ---- who has what
@@ -179,7 +245,7 @@ class Books:
         return [(after.at_ns - since_ns) / 1e9 for _, after in self._successions(member)]
 
     def hand_over_seconds(self, member: str) -> list[float]:
-        """By shard that a member had at its end, from the end of its last batch to the first start by the next owner."""
+        """By shard that a member had last, from the end of its last batch to the first start by the next owner."""
         ends = {(note.shard, note.epoch): note.at_ns for note in self.notes if note.is_end}
         successions = self._successions(member)
         return [(after.at_ns - ends[before.shard, before.epoch]) / 1e9 for before, after in successions]
