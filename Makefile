@@ -19,7 +19,7 @@ $(KINESIS): ## npm's kinesis-local, where there is an npm: tests that need it ar
 	npm install --silent --no-audit --no-fund --prefix $(KINESIS).part kinesis-local@0.6.2 && mv $(KINESIS).part $(KINESIS) || \
 	echo "npm could not install kinesis-local: tests with shards that split and merge are skipped"
 
-demo: $(DEV)/.ready $(EMULATOR)/.ready ## the broker at work: an emulator, two queues, orders that fail (ARGS="--seconds 20")
+demo: $(DEV)/.ready $(EMULATOR)/.ready ## the broker at work: an emulator, queues and streams, handlers that fail (ARGS="--seconds 20")
 	@$(BIN)/broker dev $(ARGS)
 
 fix: $(DEV)/.ready ## format, and mend what can be mended

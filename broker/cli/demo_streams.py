@@ -1,9 +1,9 @@
 """The streams of the built-in demonstration of `broker dev`, whose handlers fail in known ways.
 
 `clicks` is a Kinesis stream of four shards, two lanes each. A filter drops the clicks of bots, one in six; those of one
-visitor always fail: the batch is split until such a click is alone, it is tried twice more, and then it
-goes to the queue `clicks-failed`. `stock` is a DynamoDB table; its handler reports at which change of a batch it
-failed, one in nine the first time. A filter drops changes of the test warehouse, one in four.
+visitor always fail: the batch is split until such a click is alone, it is tried twice more, and then it goes to the
+queue `clicks-failed`. `stock` is a DynamoDB table; its handler reports at which change of a batch it failed, one in
+nine the first time. A filter drops changes of the test warehouse, one in four.
 """
 
 import json
@@ -38,10 +38,16 @@ CLICK_SECONDS = 0.1
 CLICKS_EACH_TIME = 16
 CHANGES_EACH_TIME = 3
 VISITORS = 24
-BROKEN_EVERY = 160
-"""Clicks from one that always fails to the next: no more than its lane has time for."""
+BROKEN_EVERY = 144
+"""Clicks from one that always fails to the next: no more than its lane has time for. A multiple of what is sent at a
+time, and of `BOTS_EVERY`."""
 ARTICLES = 10
+BROKEN_PLACE = 8
+"""Which of these clicks it is: not the first that is sent at a time, nor the last, nor a bot's."""
+BOTS_EVERY = 6
 BROKEN_VISITOR = "visitor-broken"
+NEIGHBOUR = "visitor-18"
+"""Sends a click before each of that one and after it, in the same shard and lane: so there is something to split."""
 REAL_CLICKS = {"Pattern": json.dumps({"data": {"kind": ["click"]}})}
 REAL_STOCK = {"Pattern": json.dumps({"dynamodb": {"NewImage": {"warehouse": {"S": ["north", "south"]}}}})}
 
@@ -118,6 +124,14 @@ def _register_stock(broker: Broker, sources: Sources, ledger: Ledger) -> None:
         return {"batchItemFailures": []}
 
 
+def visitor_of(number: int) -> str:
+    """Whose click it is, by its number."""
+    place = number % BROKEN_EVERY
+    if place == BROKEN_PLACE:
+        return BROKEN_VISITOR
+    return NEIGHBOUR if abs(place - BROKEN_PLACE) == 1 else f"visitor-{number % VISITORS}"
+
+
 def change_fails(number: int, *, failed_before: set[int]) -> bool:
     """Every ninth change fails the first time."""
     return number % 9 == 0 and number not in failed_before
@@ -155,10 +169,8 @@ class StreamTraffic:
     def _click(self) -> tuple[str, bytes]:
         self._clicks += 1
         number = self._clicks
-        is_broken = number % BROKEN_EVERY == CLICKS_EACH_TIME
-        visitor = BROKEN_VISITOR if is_broken else f"visitor-{number % VISITORS}"
-        kind = "bot" if number % 6 == 0 and not is_broken else "click"
-        return visitor, json.dumps({"number": number, "kind": kind}).encode()
+        kind = "bot" if number % BOTS_EVERY == 0 else "click"
+        return visitor_of(number), json.dumps({"number": number, "kind": kind}).encode()
 
     def _change(self) -> dict[str, Any]:
         self._changes += 1

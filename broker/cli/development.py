@@ -45,7 +45,7 @@ STREAM_COLUMNS = (
     Column(title="retried", number=True),
     Column(title="in destination", number=True),
     Column(title="dropped", number=True),
-    Column(title="still in stream", number=True),
+    Column(title="left", number=True),
 )
 
 LONG_POLL_SECONDS = 2
@@ -62,7 +62,7 @@ async def develop(configuration: Configuration, seconds: float | None, port: int
         open_development_store(settings, emulator) as store,
     ):
         mappings = made.configuration.event_source_mappings
-        progress = progress_on(screen, {identity_of(each): source_name(each.event_source_arn) for each in mappings})
+        progress = progress_on(screen, names_of(mappings))
         for notice in (*notices(configuration), *made.notes):
             progress.note(notice)
         with logging_to_file(settings, mappings) as log:
@@ -87,6 +87,15 @@ async def develop(configuration: Configuration, seconds: float | None, port: int
             _conclude_queues(mappings, progress, await stage.measure())
             await _conclude_streams(mappings, progress, store)
         return code
+
+
+def names_of(mappings: Sequence[EventSourceMapping]) -> dict[str, str]:
+    """What people know the mappings by, by UUID: the source, and where several read it the function too."""
+    sources = [source_name(mapping.event_source_arn) for mapping in mappings]
+    return {
+        identity_of(mapping): source if sources.count(source) == 1 else f"{source} ({mapping.function.qualified_name})"
+        for mapping, source in zip(mappings, sources, strict=True)
+    }
 
 
 def with_short_polls(configuration: Configuration) -> Configuration:
@@ -123,11 +132,10 @@ def _conclude_queues(mappings: Sequence[EventSourceMapping], progress: Progress,
 async def _conclude_streams(mappings: Sequence[EventSourceMapping], progress: Progress, store: OpenStateStore) -> None:
     rows = []
     async with Clients() as clients:
-        for mapping in mappings:
+        for uuid, mapping in {identity_of(mapping): mapping for mapping in mappings}.items():
             if isinstance(mapping, StreamMapping):
-                uuid = identity_of(mapping)
                 left = await unsettled(stream_source(mapping.event_source_arn, clients), store, uuid)
-                rows.append(stream_row(mapping.stream.name, progress.tallies[uuid], len(left)))
+                rows.append(stream_row(progress.name_of(uuid), progress.tallies[uuid], len(left)))
     _show(STREAM_COLUMNS, rows)
 
 

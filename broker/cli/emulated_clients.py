@@ -24,5 +24,5 @@ async def emulated_client(service: str, emulator: Emulator, *, session: AioSessi
 
 
 def making(operation: str, resource: str) -> translated:
-    """Goes around a call that makes something: `with making("CreateTable", "orders")`. Raises `SourceError`."""
+    """Is put around a call that makes `resource`: what goes wrong is a `SourceError`."""
     return translated(Call(operation=operation, resource=f"{resource} in the emulator"))

@@ -153,7 +153,8 @@ def _settled(batch: BatchSettled) -> str:
 
 
 def _discarded(given_up: RecordsDiscarded) -> str:
-    what = f"batch {given_up.batch}: {given_up.count} given up after {given_up.invoke_count} tries"
+    tries = "1 try" if given_up.invoke_count == 1 else f"{given_up.invoke_count} tries"
+    what = f"batch {given_up.batch}: {given_up.count} given up after {tries}"
     if given_up.delivered:
         return f"{what}, sent to the destination"
     return f"{what}, dropped{f': {given_up.detail}' if given_up.detail else ''}"

@@ -15,12 +15,13 @@ from broker.cli.emulator import Emulator
 from broker.cli.live import RECOMMENDED_VISIBILITY_FACTOR, timeout_seconds
 from broker.model.mapping import EventSourceMapping
 from broker.model.queue_mapping import QueueMapping
-from broker.model.reference import StreamReference, StreamService
+from broker.model.reference import StoreKind, StreamReference, StreamService
 from broker.model.settings import Configuration
 from broker.model.stream_mapping import StreamMapping
 
 DEFAULT_VISIBILITY_SECONDS = 30
 """SQS's own."""
+POSITIONS = "positions are kept in memory: the streams that they are of end with the emulator"
 SHARDS = 2
 """Of each Kinesis stream: enough to see that order holds for a partition key only."""
 
@@ -57,6 +58,12 @@ def queue_plan(configuration: Configuration, mapping: EventSourceMapping) -> Que
     )
 
 
+def _keeps_positions(configuration: Configuration) -> bool:
+    """Whether the file would have them kept in a file."""
+    has_streams = any(isinstance(mapping, StreamMapping) for mapping in configuration.event_source_mappings)
+    return has_streams and configuration.broker.store.kind is StoreKind.SQLITE
+
+
 class _Maker:
     """Makes each thing once, however many mappings name it."""
 
@@ -65,7 +72,7 @@ class _Maker:
         self._emulator = emulator
         self._stack = stack
         self._queues: list[tuple[QueuePlan, EmulatedQueues]] = []
-        self._notes: list[str] = []
+        self._notes: list[str] = [POSITIONS] if _keeps_positions(configuration) else []
         self._arns: dict[str, str] = {}
 
     async def make_queue(self, mapping: QueueMapping) -> None:

@@ -48,10 +48,14 @@ class Progress:
         """Counts, and keeps a line where there is something to say."""
         count(self.tallies[mapping], observation)
         if text := line_of(observation):
-            name = self._names.get(mapping, mapping) or BROKER
+            name = self.name_of(mapping) or BROKER
             shard: str = getattr(observation, "shard", "")
             who = f"{name} {shard_label(shard)}" if shard else name
             self.note(f"{who}: {text}", loud=not is_success(observation))
+
+    def name_of(self, mapping: str) -> str:
+        """What people know a mapping by."""
+        return self._names.get(mapping, mapping)
 
     def note(self, line: str, *, loud: bool = True) -> None:
         """Keeps a line, and says it where it is loud. Of those that are not, only the latest is kept."""

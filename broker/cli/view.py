@@ -136,16 +136,19 @@ class View:
             await self._stopping.wait()
 
     def _shards(self, statuses: Sequence[MappingStatus]) -> list[ShardRow]:
-        return [row for status in statuses for row in shard_rows(source_name(status.event_source_arn), status)]
+        return [row for status in statuses for row in shard_rows(self._progress.name_of(status.uuid), status)]
 
     def _rows(self, statuses: Sequence[MappingStatus]) -> list[list[str]]:
         return [self._row(status) for status in statuses]
 
     def _row(self, status: MappingStatus) -> list[str]:
-        name, statistics = source_name(status.event_source_arn), status.statistics
-        tally = self._progress.tallies[status.uuid]
-        dead, left = self._depths_of(name) if isinstance(statistics, QueueStatistics) else _ends(tally, statistics)
+        tally, statistics = self._progress.tallies[status.uuid], status.statistics
+        if isinstance(statistics, QueueStatistics):
+            dead, left = self._depths_of(source_name(status.event_source_arn))
+        else:
+            dead, left = _ends(tally, statistics)
         counts = (tally.polled, tally.filtered, tally.batches, statistics.in_flight_batches, tally.handled)
+        name = self._progress.name_of(status.uuid)
         return [name, *map(str, (*counts, tally.retried, dead, left))]
 
     def _depths_of(self, queue: str) -> tuple[int | str, int]:

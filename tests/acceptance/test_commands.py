@@ -220,6 +220,15 @@ def test_the_demonstration_adds_up(place: Place) -> None:
     sent, handled, filtered, dead, queued = map(int, counts.groups())
     assert sent == handled + filtered + dead + queued
     assert min(handled, filtered, dead) > 0
+    of_streams = re.search(
+        r"sent (\d+) = handled (\d+) \+ filtered (\d+) \+ in destination (\d+) \+ dropped 0 \+ left (\d+)", ended.out
+    )
+    assert of_streams
+    sent, handled, filtered, delivered, left = map(int, of_streams.groups())
+    assert sent == handled + filtered + delivered + left
+    assert min(handled, filtered, delivered) > 0
+    assert "split into" in ended.out
+    assert len(re.findall(r"^clicks [0-3] .*(?:\w+.*) \| (?:\w+)", ended.out, re.MULTILINE)) >= 4
     assert "Traceback" not in ended.text
     assert {path.name for path in place.folder.iterdir()} <= {".broker", "out.txt", "err.txt"}
 

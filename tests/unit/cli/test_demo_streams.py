@@ -7,8 +7,12 @@ from broker.cli.demo_streams import (
     BROKEN_EVERY,
     BROKEN_VISITOR,
     CLICKS,
+    CLICKS_EACH_TIME,
+    LANES,
+    NEIGHBOUR,
     REAL_CLICKS,
     REAL_STOCK,
+    SHARDS,
     STOCK,
     StreamTraffic,
     change_fails,
@@ -17,6 +21,7 @@ from broker.cli.demo_streams import (
 )
 from broker.cli.demo_traffic import Ledger
 from broker.core.filtering_streams import compile_stream_filters
+from broker.core.lanes import lane_of
 from broker.model.reference import StreamService
 from broker.model.stream import StreamRecord, TrimHorizon
 from broker.testing import DYNAMODB, InMemoryStream, InMemoryStreamSource, VirtualClock
@@ -59,9 +64,23 @@ async def test_what_a_stream_took_is_counted() -> None:
 
 
 async def test_one_visitor_sends_few_clicks_and_none_of_them_is_a_bots() -> None:
-    streams, _ = await sent(20)
+    streams, _ = await sent(2 * BROKEN_EVERY // CLICKS_EACH_TIME)
     broken = [json.loads(data)["kind"] for key, data in streams.clicks if key == BROKEN_VISITOR]
-    assert broken == ["click"] * (len(streams.clicks) // BROKEN_EVERY)
+    assert broken == ["click"] * 2
+
+
+async def test_what_fails_comes_between_two_clicks_of_its_shard_and_lane() -> None:
+    streams, _ = await sent(1)
+    visitors = [key for key, _ in streams.clicks]
+    place = visitors.index(BROKEN_VISITOR)
+    around = visitors[place - 1 : place + 2]
+    stream = InMemoryStream("clicks", shard_count=SHARDS, clock=VirtualClock())
+    for key in around:
+        stream.put(key, b"x")
+
+    assert around == [NEIGHBOUR, BROKEN_VISITOR, NEIGHBOUR]
+    assert sorted(len(stream.sequence_numbers(shard)) for shard in stream.open_shard_ids) == [0, 0, 0, 3]
+    assert len({lane_of(key.encode(), LANES) for key in around}) == 1
 
 
 async def test_the_filters_let_through_what_the_sender_means() -> None:

@@ -43,7 +43,7 @@ from broker.model.observation import (
 from broker.model.stream import TrimHorizon
 
 
-def given_up(*, delivered: bool, detail: str = "") -> RecordsDiscarded:
+def given_up(*, delivered: bool, detail: str = "", tries: int = 3) -> RecordsDiscarded:
     return RecordsDiscarded(
         shard="s",
         batch=6,
@@ -51,7 +51,7 @@ def given_up(*, delivered: bool, detail: str = "") -> RecordsDiscarded:
         condition=Condition.RETRY_ATTEMPTS_EXHAUSTED,
         first="1",
         last="1",
-        invoke_count=3,
+        invoke_count=tries,
         delivered=delivered,
         detail=detail,
     )
@@ -110,7 +110,7 @@ EXAMPLES: dict[Observation, str] = {
     MappingStateChanged(state="Enabled"): "Enabled",
     MappingFailed(error=KeyError("x")): "stopped by a bug of the broker: KeyError('x')",
     given_up(delivered=True): "batch 6: 1 given up after 3 tries, sent to the destination",
-    given_up(delivered=False): "batch 6: 1 given up after 3 tries, dropped",
+    given_up(delivered=False, tries=1): "batch 6: 1 given up after 1 try, dropped",
     given_up(delivered=False, detail="no such queue"): "batch 6: 1 given up after 3 tries, dropped: no such queue",
     lost(is_certain=True, after="7"): "records are lost after 7: trimmed",
     lost(is_certain=False, after=""): "records are perhaps lost after the beginning: trimmed",
