@@ -63,7 +63,8 @@ class FanOutReader:
         if self._rest is None:
             event = await self._next_event()
             if event is None:
-                return self._nothing()
+                # Between two subscriptions nobody knows of the shard's tip: the page must not say that this is it.
+                return replace(self._nothing(), has_more=self._events is None)
             with self._api.reading(_OPERATION, self._origin.shard_id):
                 self._rest = self._taken(event)
         return self._next_page(self._rest)

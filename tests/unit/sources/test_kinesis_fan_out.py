@@ -167,6 +167,15 @@ async def test_no_read_waits_long_for_the_next_subscription(reader, endpoint, cl
     assert clock.now() - before == pytest.approx(QUIET_SECONDS)
 
 
+async def test_between_two_subscriptions_nothing_is_said_to_be_the_tip(reader, endpoint, clock) -> None:
+    endpoint.answer("SubscribeToShard", [event(0), End], [event(1)])
+    tip = await read(reader, TrimHorizon())
+    assert (tip.behind_ms, tip.has_more) == (0, False)
+    between = await read(reader)
+    assert not between.records
+    assert between.has_more
+
+
 @pytest.mark.parametrize("refused", [BUSY, [BUSY]], ids=["in the answer", "in the stream"])
 async def test_a_refusal_because_another_subscription_is_fresh_is_waited_out_once(reader, endpoint, refused) -> None:
     endpoint.answer("SubscribeToShard", refused, [event(0), BUSY], refused, refused)
