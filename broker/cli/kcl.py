@@ -21,7 +21,6 @@ from broker.core.lineage import StartRow
 from broker.errors import CommandError, ConfigurationError
 from broker.model.checkpoint import Checkpoint
 from broker.model.kcl import KclLease
-from broker.model.reference import StreamService
 from broker.model.settings import Configuration
 from broker.model.stream import Shard, StreamDescription
 from broker.model.stream_mapping import StreamMapping
@@ -134,12 +133,11 @@ def taken_over(
     table: str,
 ) -> Takeover:
     """What becomes of the stream's shards. Raises `ConfigurationError` where the table is of another stream."""
-    is_kinesis = mapping.stream.service is StreamService.KINESIS
     mine, others = leases_of_stream(
         leases,
         account=mapping.source.account,
         name=mapping.stream.name,
-        created_at=int(float(description.generation)) if is_kinesis else None,
+        created_at=_created_at(description),
     )
     if not {lease.shard_id for lease in mine} & {shard.shard_id for shard in listing}:
         shown = ", ".join(others) or f"shards such as {leases[0].shard_id}"
@@ -148,6 +146,14 @@ def taken_over(
         )
     timestamp = mapping.starting_position_timestamp
     return take_over(listing, mine, timestamp=timestamp, now=description.server_at)
+
+
+def _created_at(description: StreamDescription) -> int | None:
+    """When a Kinesis stream was made, as the keys of the KCL have it; None where the generation is no such time."""
+    try:
+        return int(float(description.generation))
+    except ValueError:
+        return None
 
 
 # ---- writing

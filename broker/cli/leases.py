@@ -32,7 +32,7 @@ SHOWN_DIGITS = 12
 _ID = re.compile(r"-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")
 
 SHARD_COLUMNS = (
-    Column(title="shard"),
+    Column(title="shard", folds=True),
     Column(title="owner"),
     Column(title="epoch", number=True),
     Column(title="position"),
@@ -76,7 +76,7 @@ def list_leases(file: Path, *, chosen: str | None, with_finished: bool, once: bo
 
 
 async def _read(configuration: Configuration, chosen: str | None, with_finished: bool, once: bool) -> Report:  # noqa: FBT001
-    mappings = [one_mapping(configuration, chosen)] if chosen else configuration.event_source_mappings
+    mappings = [one_mapping(configuration, chosen)] if chosen else _sharing(configuration)
     timing = LeaseTiming(lease_seconds=configuration.broker.lease_duration_in_seconds)
     async with opened_store(configuration) as store:
         before = await store.read(WORKERS)
@@ -86,6 +86,11 @@ async def _read(configuration: Configuration, chosen: str | None, with_finished:
     for mapping in found:
         mapping["shards"] = [shard for shard in mapping["shards"] if with_finished or not shard["finished"]]
     return {"store": configuration.broker.state_store, "workers": reports, "mappings": found}
+
+
+def _sharing(configuration: Configuration) -> list[EventSourceMapping]:
+    """The mappings that keep or share anything: streams, and queues with a limit."""
+    return [mapping for mapping in configuration.event_source_mappings if mapping.needs_store]
 
 
 async def _report(store: StateStore, mapping: EventSourceMapping, workers: Sequence[Report]) -> Report:
@@ -194,7 +199,8 @@ def _short(number: str) -> str:
 
 def remarks(mapping: Report) -> list[str]:
     """A line for each thing that the table has no room for."""
-    lines = [] if mapping["started"] or mapping["slots"] else ["nothing yet: it begins when a broker runs it"]
+    has_begun = mapping["started"] or mapping["slots"]
+    lines = [] if has_begun else ["the store has nothing of it: it begins when a broker runs it"]
     lines += [mapping["paused"]] if mapping["paused"] else []
     return lines + [f"{shard['shard']}: {text}" for shard in mapping["shards"] for text in _shard_remarks(shard)]
 

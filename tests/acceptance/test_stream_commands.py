@@ -94,11 +94,9 @@ class StreamDesk:
         (folder / "broker.yaml").write_text(text)
         return Place(folder, dict(self.place.environment)).start("run")
 
-    def leases(self) -> dict[str, Any]:
-        return json.loads(self.place.run("leases", "list", "--output", "json").out)
-
-    def shards(self) -> dict[str, Any]:
-        return {shard["shard"]: shard for shard in self.leases()["mappings"][0]["shards"]}
+    def shards(self, *options: str) -> dict[str, Any]:
+        ended = self.place.run("leases", "list", "--output", "json", *options)
+        return {shard["shard"]: shard for shard in json.loads(ended.out)["mappings"][0]["shards"]}
 
     def failure_record(self) -> str:
         found: list[Any] = []
@@ -133,9 +131,11 @@ def test_leases_list_shows_both_owners_pauses_moves_and_resumes(
     desk, place = stream_desk, stream_desk.place
     first = desk.put("a")
     until(lambda: any("handled a" in running.text for running in two_brokers))
-    until(lambda: len({shard["owner"] for shard in desk.shards().values() if shard["owner_live"]}) == 2)
+    until(lambda: len({shard["owner"] for shard in desk.shards("--once").values() if shard["owner_stands"]}) == 2)
+    shards = desk.shards()
     pids = {running.process.pid for running in two_brokers}
-    assert {int(re.search(r"-(\d+)-[0-9a-f]{8}-", shard["owner"])[1]) for shard in desk.shards().values()} == pids
+    assert {int(re.search(r"-(\d+)-[0-9a-f]{8}-", shard["owner"])[1]) for shard in shards.values()} == pids
+    assert all(shard["owner_live"] for shard in shards.values())
     table = place.run("leases", "list")
     assert table.code == 0
     assert re.search(rf"{SHARDS[0]} +\S+-\d+ +\d+ +…{first[-11:]} +0s +\d+\S +owned", table.out), table.out
@@ -145,7 +145,7 @@ def test_leases_list_shows_both_owners_pauses_moves_and_resumes(
     assert re.search(rf"{SHARDS[0]} of orders <- {desk.name} \(\S+\): paused by \S+@\S+ at 20", paused.err)
     assert any('"why":"paused"' in running.text for running in two_brokers)
     assert any(f'"detail":"{SHARDS[0]}: paused by ' in running.text for running in two_brokers)
-    shard = desk.shards()[SHARDS[0]]
+    shard = desk.shards("--once")[SHARDS[0]]
     assert (shard["owner"], shard["position"]["number"]) == ("", first)
     skipped = [desk.put(text) for text in ("b", "c")]
     desk.put("d")
@@ -251,7 +251,7 @@ def test_wrong_arguments_are_named(stream_desk: StreamDesk) -> None:
     desk, place = stream_desk, stream_desk.place
     with desk.broker("one") as running:
         running.wait_for("lease.taken")
-        until(lambda: len(desk.shards()) == 2)
+        until(lambda: len(desk.shards("--once")) == 2)
     assert_refused(place, 2, "mappings", "pause", "nobody", says=("'nobody'", desk.name))
     assert_refused(place, 2, "mappings", "pause", "queued", says=("queue", "Enabled: false"))
     assert_refused(place, 2, "mappings", "pause", "orders", "--shard", "shardId-9", says=("shardId-9", *SHARDS))

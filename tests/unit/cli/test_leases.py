@@ -92,7 +92,7 @@ def test_what_the_table_has_no_room_for_is_a_line() -> None:
         "s1: a tumbling window is open since 00:01:00Z",
     ]
     assert remarks(report(paused=True, paused_by="ana@desk", paused_at="noon")) == ["paused by ana@desk at noon"]
-    assert remarks(report(started=False)) == ["nothing yet: it begins when a broker runs it"]
+    assert remarks(report(started=False)) == ["the store has nothing of it: it begins when a broker runs it"]
 
 
 @pytest.mark.parametrize(
