@@ -33,7 +33,7 @@ _ID = re.compile(r"-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")
 
 SHARD_COLUMNS = (
     Column(title="shard", folds=True),
-    Column(title="owner"),
+    Column(title="owner", folds=True),
     Column(title="epoch", number=True),
     Column(title="position"),
     Column(title="lag", number=True),
