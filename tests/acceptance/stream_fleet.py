@@ -153,10 +153,11 @@ class StreamFleet(Generic[LoadT]):
         member.kill()
         return Kill(member.name, time.time_ns(), self.checkpoints_of(member))
 
-    def drain(self, *members: Member) -> None:
-        """Ends members with SIGTERM, all at once, as soon as they can be."""
+    def drain(self, *members: Member) -> int:
+        """Ends members with SIGTERM, all at once, as soon as they can be; when they were told to (nanoseconds)."""
         for member in members:
             member.running.wait_for("mapping.state_changed")
+        told_ns = time.time_ns()
         for member in members:
             self.members.remove(member)
             member.signal(signal.SIGTERM)
@@ -164,6 +165,7 @@ class StreamFleet(Generic[LoadT]):
             ended = member.running.end()
             assert ended.code == 0, ended.text
             assert "Traceback" not in ended.text
+        return told_ns
 
     def wait_until(self, is_true: Any, *, what: str) -> None:
         """Waits for what the brokers do; they must live meanwhile."""

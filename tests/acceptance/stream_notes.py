@@ -242,13 +242,17 @@ class Books:
 
     def take_over_seconds(self, member: str, since_ns: int) -> list[float]:
         """By shard that a member had, from an instant to the first start by the next owner."""
-        return [(after.at_ns - since_ns) / 1e9 for _, after in self._successions(member)]
+        seconds = [(after.at_ns - since_ns) / 1e9 for _, after in self._successions(member)]
+        return [each for each in seconds if each > 0]
 
-    def hand_over_seconds(self, member: str) -> list[float]:
-        """By shard that a member had last, from the end of its last batch to the first start by the next owner."""
+    def hand_over_seconds(self, member: str, since_ns: int) -> list[float]:
+        """By shard that a member had then, to the first start by the next owner.
+
+        From the instant when it was told to end, or from the end of its last batch where that came later.
+        """
         ends = {(note.shard, note.epoch): note.at_ns for note in self.notes if note.is_end}
-        successions = self._successions(member)
-        return [(after.at_ns - ends[before.shard, before.epoch]) / 1e9 for before, after in successions]
+        begins = [(ends[before.shard, before.epoch], after.at_ns) for before, after in self._successions(member)]
+        return [(start_ns - max(end_ns, since_ns)) / 1e9 for end_ns, start_ns in begins if start_ns > since_ns]
 
     def _successions(self, member: str) -> list[tuple[Note, Note]]:
         """The last start of a member in each shard that another has begun in after it, and that other's first."""

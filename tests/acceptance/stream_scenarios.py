@@ -83,12 +83,12 @@ def kill_one_and_drain_one(fleet: StreamFleet[Any]) -> None:
         kill = fleet.kill(killed)
         fleet.start()
         fleet.wait_until_each_works(20)
-        fleet.drain(drained)
+        told_ns = fleet.drain(drained)
         fleet.wait_until_each_works(20)
     books = finish(fleet)
     print(f"\n{fleet.stream.sent_count} records, left by the killed: {books.left()[kill.member]}")
     print("take-over after kill -9:", percentiles(books.take_over_seconds(kill.member, kill.at_ns)))
-    print("hand-over:", percentiles(books.hand_over_seconds(drained.name)))
+    print("hand-over:", percentiles(books.hand_over_seconds(drained.name, told_ns)))
     assert_nothing_lost_and_in_order(fleet, books)
     assert_only_what_was_in_hand_is_repeated(books, [kill])
     assert {each.before.member for each in books.repetitions} <= {killed.name}
@@ -101,7 +101,7 @@ def is_crowded(number: int) -> bool:
 
 def roll(fleet: StreamFleet[Any], rounds: int, *, brokers: int = 3) -> None:
     """Replaces every broker by SIGTERM, round after round: in every other round the new one starts before."""
-    drained: list[Member] = []
+    drained: dict[str, int] = {}
     for _ in range(brokers):
         fleet.start()
     with fleet.stream.steady(per_second=100):
@@ -111,14 +111,13 @@ def roll(fleet: StreamFleet[Any], rounds: int, *, brokers: int = 3) -> None:
                 if number % 2:
                     fleet.start()
                     fleet.wait_until_each_works()
-                fleet.drain(member)
-                drained.append(member)
+                drained[member.name] = fleet.drain(member)
                 if not number % 2:
                     fleet.start()
     books = finish(fleet)
-    seconds = [each for member in drained for each in books.hand_over_seconds(member.name)]
+    seconds = [each for name, told_ns in drained.items() for each in books.hand_over_seconds(name, told_ns)]
     print(f"\n{fleet.stream.sent_count} records, {len(drained)} restarts, {books.duplicates()} repeated")
-    print(f"hand-over, from the end of the last batch to the start of the next: {percentiles(seconds)}")
+    print(f"hand-over, from SIGTERM or the end of the last batch to the start of the next: {percentiles(seconds)}")
     assert_nothing_lost_and_in_order(fleet, books)
     assert books.repetitions == []
 

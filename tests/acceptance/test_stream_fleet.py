@@ -40,7 +40,7 @@ def test_three_brokers_of_which_one_is_killed_one_drained_and_one_stopped_lose_n
             fleet.start()
             fleet.wait_until_each_works(50)
             fleet.stream.merge(2)
-            fleet.drain(drained)
+            told_ns = fleet.drain(drained)
             fleet.wait_until_each_works(50)
             shards = freeze_at_work(fleet, stopped)
             wait_until_others_begin(fleet, stopped, shards)
@@ -51,7 +51,7 @@ def test_three_brokers_of_which_one_is_killed_one_drained_and_one_stopped_lose_n
         left = books.left()
         print(f"{fleet.stream.sent_count} records, {books.duplicates()} repeated: {left}")
         print("take-over after kill -9:", percentiles(books.take_over_seconds(kill.member, kill.at_ns)))
-        print("hand-over:", percentiles(books.hand_over_seconds(drained.name)))
+        print("hand-over:", percentiles(books.hand_over_seconds(drained.name, told_ns)))
         assert_nothing_lost_and_in_order(fleet, books)
         assert_only_what_was_in_hand_is_repeated(books, [kill])
         assert {name for name, each in left.items() if each.in_flight or each.settled} <= {killed.name, stopped.name}

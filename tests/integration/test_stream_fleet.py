@@ -83,10 +83,10 @@ def test_changes_of_items_come_once_and_in_the_order_of_each_item_while_a_broker
             fleet.wait_until(lambda: fleet.books().starts, what="somebody works")
             first = next(each for each in members if each.name in fleet.books().owners().values())
             fleet.wait_until_begun(first, 50)
-            fleet.drain(first)
+            told_ns = fleet.drain(first)
             (second,) = fleet.members
             fleet.wait_until_begun(second, 50)
         books = finish(fleet)
-        print(f"\n{table.sent_count} changes; hand-over: {percentiles(books.hand_over_seconds(first.name))}")
+        print(f"\n{table.sent_count} changes; hand-over: {percentiles(books.hand_over_seconds(first.name, told_ns))}")
         assert_nothing_lost_and_in_order(fleet, books)
         assert books.repetitions == []
