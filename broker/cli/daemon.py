@@ -39,7 +39,10 @@ def log_observer(
     target = cast("TextIO", _LogStream(stream))
     configure_logging(log_format=settings.log_format, level=settings.log_level, stream=target)
     names = {
-        identity_of(mapping): {"function": mapping.function.qualified_name, "queue": mapping.source.resource}
+        identity_of(mapping): {
+            "function": mapping.function.qualified_name,
+            mapping.kind.value: mapping.source.resource.removeprefix("stream/"),
+        }
         for mapping in mappings
     }
 

@@ -27,7 +27,7 @@ DEBUG_OPTION = "--debug"
 @click.version_option(package_name="event-source-broker", prog_name="broker")
 @click.option(DEBUG_OPTION, "_debug", is_flag=True, help="Show the traceback where the broker has a bug.")
 def command(_debug: bool) -> None:  # noqa: FBT001 - click passes it
-    """Runs AWS Lambda's event source mappings: reads queues, hands batches to handlers."""
+    """Runs AWS Lambda's event source mappings: reads queues and streams, hands batches to handlers."""
 
 
 for subcommand in (run, dev, validate, filter_commands, schema, mappings, leases, replay):

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 
 from broker.aws.clients import Clients
 from broker.composing.executors import Executors
@@ -53,7 +54,10 @@ class Composition:
         async with AsyncExitStack() as stack:
             parts = await self._open(stack)
             if strict:
-                await self._check_sources(parts)
+                await self._check_sources(parts)  # before a fleet is joined, whose task group would wrap its errors
+            if parts.store is not None:
+                self._fleet = await stack.enter_async_context(self._joined_fleet(parts.store))
+                parts = replace(parts, fleet=self._fleet)
             runs = [_run(parts, mapping) for mapping in self._configuration.event_source_mappings]
             yield Supervisor(runs, clock=self._around.clock)
 
@@ -69,9 +73,6 @@ class Composition:
         functions = {function.function_name: function for function in configuration.functions}
         executors = Executors(functions, self._around)
         await executors.open(configuration.event_source_mappings, stack)
-        store = await self._open_store(stack)
-        if store is not None:
-            self._fleet = await stack.enter_async_context(self._joined_fleet(store))
         return Parts(
             configuration=configuration,
             observers=self._observers,
@@ -79,8 +80,8 @@ class Composition:
             around=self._around,
             clients=clients,
             executors=executors,
-            store=store,
-            fleet=self._fleet,
+            store=await self._open_store(stack),
+            fleet=None,
         )
 
     async def _check_account(self, clients: Clients) -> None:

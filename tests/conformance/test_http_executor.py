@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from ipaddress import ip_network
 from typing import Any
 
@@ -129,6 +129,18 @@ async def test_the_event_is_the_body_and_the_headers_are_the_runtimes() -> None:
         "Lambda-Runtime-Invoked-Function-Arn": "arn:aws:lambda:eu-west-1:123456789012:function:orders",
         "User-Agent": "event-source-broker",
     }
+
+
+async def test_a_shards_batch_carries_its_leases_epoch_in_a_header() -> None:
+    seen: dict[str, Any] = {}
+
+    async def answer(request: web.Request) -> web.Response:
+        seen.update(request.headers)
+        return web.Response(body=b"{}")
+
+    async with web_service(answer) as url, HttpExecutor(url=url) as executor:
+        await executor.invoke(replace(an_invocation(), fencing_token=7))
+    assert seen["Broker-Fencing-Token"] == "7"
 
 
 async def test_an_event_of_six_megabytes_arrives_whole() -> None:

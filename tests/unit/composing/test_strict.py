@@ -85,7 +85,6 @@ async def test_a_stream_that_does_not_answer_is_no_mistake_of_the_file(make_stre
         await opened(composed(configured(reading(source.arn)), streams={source.arn: source}))
 
 
-@pytest.mark.xfail(raises=ExceptionGroup, reason="the fleet's task group makes a group of what its block raises")
 async def test_the_error_comes_out_as_it_is_also_where_a_fleet_was_joined_before(make_stream: Any) -> None:
     stream = make_stream()
     stream.vanish()
