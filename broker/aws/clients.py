@@ -7,6 +7,7 @@ botocore is slow and blocks, so there is one for each service and region, made w
 
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from functools import cached_property
 from importlib.metadata import version
 from types import TracebackType
 from typing import Any, Self
@@ -51,7 +52,7 @@ class Clients:
     def __init__(self, settings: ClientSettings | None = None, *, session: AioSession | None = None) -> None:
         """`session` replaces the one of the standard chain."""
         self._settings = settings or ClientSettings()
-        self._session = session or _new_session()
+        self._given_session = session
         self._stack = AsyncExitStack()
         self._opening = anyio.Lock()
         self._clients: dict[tuple[str, str, int], Any] = {}
@@ -73,6 +74,11 @@ class Clients:
         with translated(Call(operation="Reading the AWS configuration")):
             region: str | None = self._session.get_config_variable("region")
             return region
+
+    @cached_property
+    def _session(self) -> AioSession:
+        """Made when something is asked of AWS: it takes a while, and not every broker does."""
+        return self._given_session or _new_session()
 
     async def client(self, service: str, region: str, *, attempts: int | None = None) -> Any:
         """Botocore's client of `service` (its name there: `sqs`) in `region`. Raises `SourceError`.

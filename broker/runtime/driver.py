@@ -71,6 +71,7 @@ class Driver(Generic[EventT, ActionT]):
         self._stopping: Stopping | None = None
         self._wake = Event()
         self._wakes_at = -inf
+        self._deadline: float | None = None
 
     def stop(self, deadline_at: float) -> None:
         """Begins to drain; what is not done at `deadline_at` is for the caller to cancel. Nothing once it has ended."""
@@ -97,8 +98,7 @@ class Driver(Generic[EventT, ActionT]):
 
     async def _is_woken(self) -> bool:
         """Waits until the deadline, or until there is an earlier one; False at the deadline."""
-        deadline = self._consumer.deadline
-        self._wakes_at = inf if deadline is None else deadline
+        self._wakes_at = inf if self._deadline is None else self._deadline
         self._wake = Event()
         with move_on_after(self._wakes_at - self._clock.now()):
             await self._wake.wait()
@@ -126,7 +126,7 @@ class Driver(Generic[EventT, ActionT]):
                 tasks.start_soon(self._perform, action, tasks)
         if isinstance(event, Finished) and isinstance(event.result, TimedOut) and event.result.wait_returned:
             tasks.start_soon(self._await_return, event.number, event.result, tasks)
-        deadline = self._consumer.deadline
+        deadline = self._deadline = self._consumer.deadline
         if self._consumer.finished or (deadline is not None and deadline < self._wakes_at):
             self._wake.set()
         return first
