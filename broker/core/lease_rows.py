@@ -9,6 +9,7 @@ written them.
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from broker.errors import StoreError
 from broker.model.checkpoint import Checkpoint
 from broker.model.lease import Lease, LeaseKey, Row, Worker
 from broker.model.stream import Shard
@@ -19,6 +20,9 @@ SHARD_PREFIX = "shard:"
 SLOT_PREFIX = "slot:"
 CHECKPOINT_PREFIX = "checkpoint:"
 _PAUSE_MEMBERS = frozenset({"paused", "paused_by", "paused_at"})
+_MALFORMED = (AttributeError, KeyError, TypeError, ValueError)
+"""What reading a document of another shape raises."""
+_NOT_UNDERSTOOD = "holds what this broker does not understand, written by a newer one or by hand"
 
 
 def shard_key(generation: str, shard_id: str) -> str:
@@ -76,7 +80,14 @@ def _shard_value(shard: Shard) -> dict[str, Any]:
 
 
 def lease_of(mapping: str, key: str, row: Row) -> Lease:
-    """The lease that a row shows."""
+    """The lease that a row shows. Raises `StoreError` where it is none."""
+    try:
+        return _lease_of(mapping, key, row)
+    except _MALFORMED as error:
+        raise StoreError(f"The row {key} of mapping {mapping} {_NOT_UNDERSTOOD} ({error!r}).") from error
+
+
+def _lease_of(mapping: str, key: str, row: Row) -> Lease:
     value, shard = row.value, row.value.get("shard")
     return Lease(
         key=LeaseKey(mapping=mapping, key=key),
@@ -134,5 +145,8 @@ def checkpoint_value(epoch: int, checkpoint: Checkpoint) -> dict[str, Any]:
 
 
 def checkpoint_of(row: Row) -> tuple[int, Checkpoint]:
-    """The epoch and the checkpoint of a row. Raises `KeyError`, `TypeError` or `ValueError` where it holds none."""
-    return row.value["epoch"], Checkpoint.from_json(row.value["checkpoint"])
+    """The epoch and the checkpoint of a row. Raises `StoreError` where it holds none."""
+    try:
+        return row.value["epoch"], Checkpoint.from_json(row.value["checkpoint"])
+    except _MALFORMED as error:
+        raise StoreError(f"The row of a checkpoint {_NOT_UNDERSTOOD} ({error!r}).") from error

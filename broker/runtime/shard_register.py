@@ -30,7 +30,7 @@ from broker.core.lineage import (
     start_rows,
     startable,
 )
-from broker.errors import BrokerError, RowConflict
+from broker.errors import BrokerError, RowConflict, StoreError
 from broker.model.checkpoint import Checkpoint
 from broker.model.lease import Lease, LeaseKey, Row
 from broker.model.observation import Observation, RecordsLost
@@ -161,7 +161,10 @@ class ShardRegister:
     # ---- what the rows say
 
     def leases(self, rows: Mapping[str, Row]) -> list[tuple[Lease, bool]]:
-        """The leases of the stream that is there now, each with whether its shard may be read."""
+        """The leases of the stream that is there now, each with whether its shard may be read.
+
+        Raises `StoreError` where a row is not understood.
+        """
         mapping = rows.get(MAPPING_KEY)
         if mapping is None or mapping.value["generation"] != self.generation or mapping.value.get("paused"):
             may_start: Collection[str] = ()
@@ -195,7 +198,10 @@ class ShardRegister:
 
     def _checkpoint(self, rows: Mapping[str, Row], shard_id: str) -> Checkpoint | None:
         row = rows.get(checkpoint_key(self.generation, shard_id))
-        return None if row is None else checkpoint_of(row)[1]
+        try:
+            return None if row is None else checkpoint_of(row)[1]
+        except StoreError as error:
+            raise StoreError(f"{shard_id}: {error}") from error
 
     def _shard_rows(self, rows: Mapping[str, Row], live: Collection[str] = ()) -> dict[str, ShardRow]:
         """What the store has of each shard; `live` are the ids of the workers that live."""

@@ -10,7 +10,7 @@ from anyio.abc import TaskGroup
 
 from broker.core.lifecycle import Step
 from broker.core.retry import Backoff
-from broker.errors import LeaseLost, ReadFault
+from broker.errors import LeaseLost, ReadFault, StoreError
 from broker.model.batch import Reason
 from broker.model.lease import Lease, LeaseKey, Row
 from broker.model.observation import (
@@ -20,6 +20,8 @@ from broker.model.observation import (
     ShardStopped,
     SourceProblem,
     SourceRecovered,
+    StoreProblem,
+    StoreRecovered,
 )
 from broker.model.status import MappingStatus, ShardStatistics, StreamStatistics
 from broker.runtime.fleet import Fleet
@@ -76,6 +78,7 @@ class StreamRun:
         self._idle = Event()
         self._survey_wanted = Event()
         self._pauses: dict[str, str] = {}
+        self._rows_problem = ""
         self._past = StreamStatistics()
         self._last_processing_result = _NOTHING_PROCESSED
 
@@ -99,7 +102,8 @@ class StreamRun:
             buffered_records=sum(lane.buffered_records for lane in lanes),
             stuck_batches=sum(lane.state == "stuck" for lane in lanes),
             problem=next(
-                (f"{each.shard}: {each.problem}" for each in shards if each.problem), self._plan.fleet.problem
+                (f"{each.shard}: {each.problem}" for each in shards if each.problem),
+                self._rows_problem or self._plan.fleet.problem,
             ),
             last_result=next((each.last_result for each in shards if each.last_result), self._past.last_result),
             last_processing_result=self._last_processing_result,
@@ -220,18 +224,32 @@ class StreamRun:
         return self._tools.target.timeout_seconds + HAND_OVER_GRACE_SECONDS
 
     def leases(self, rows: Mapping[str, Row]) -> Sequence[tuple[Lease, bool]]:
-        """The leases among the rows, each with whether its shard may be read; a paused shard is given back."""
+        """The leases among the rows, each with whether its shard may be read; a paused shard is given back.
+
+        None where a row is not understood: what runs goes on, and other mappings are not disturbed.
+        """
         register = self._plan.register
         if register.is_replaced(rows):
             self._survey_wanted.set()
-        found = register.leases(rows)
-        pauses = register.pauses(rows)
+        try:
+            found, pauses = register.leases(rows), register.pauses(rows)
+        except StoreError as error:
+            self._tell_rows(str(error))
+            return ()
+        self._tell_rows("")
         for lease, may_start in found:
             if not may_start and (run := self._runs.get(lease.key)) and not run.is_finished:
                 run.is_paused = "" in pauses or run.shard.shard_id in pauses
                 run.hand_over("", self.hand_over_seconds)
         self._tell_pauses(pauses)
         return found
+
+    def _tell_rows(self, problem: str) -> None:
+        before, self._rows_problem = self._rows_problem, problem
+        if problem and problem != before:
+            self._observe(StoreProblem(problem=problem))
+        elif before and not problem:
+            self._observe(StoreRecovered())
 
     def _tell_pauses(self, pauses: dict[str, str]) -> None:
         before, self._pauses = self._pauses, pauses

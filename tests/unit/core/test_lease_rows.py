@@ -19,6 +19,7 @@ from broker.core.lease_rows import (
     worker_of,
     worker_value,
 )
+from broker.errors import StoreError
 from broker.model.checkpoint import Checkpoint
 from broker.model.lease import Lease, LeaseKey, Row, Worker
 from broker.model.stream import AfterSequenceNumber, Shard
@@ -80,3 +81,17 @@ def test_a_pause_says_who_and_when_and_a_resume_leaves_the_row_as_it_was():
     assert resumed_value(paused) == value
     assert pause_note(value) == ""
     assert pause_note({"paused": True}) == "paused"
+
+
+@pytest.mark.parametrize(
+    "value", [{}, {"epoch": 1}, {"epoch": 1, "checkpoint": []}, {"epoch": 1, "checkpoint": {"position": {"type": "?"}}}]
+)
+def test_a_row_that_holds_no_checkpoint_is_a_fault_of_the_store(value):
+    with pytest.raises(StoreError, match="does not understand"):
+        checkpoint_of(Row(version=1, value=value))
+
+
+@pytest.mark.parametrize("shard", [{}, "shardId-1", {"id": "shardId-1", "parents": 5}])
+def test_a_row_that_is_no_lease_is_a_fault_of_the_store(shard):
+    with pytest.raises(StoreError, match="shard:g:shardId-1 of mapping m holds what this broker does not understand"):
+        lease_of("m", KEY.key, Row(version=1, value={"shard": shard}))
