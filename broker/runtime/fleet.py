@@ -13,6 +13,7 @@ that an owner who is not among them afterwards was evicted, and is not merely ne
 Invariants:
 * Nothing is taken from an owner whose row stands.
 * A worker that is not certain of its own leases neither evicts nor takes.
+* A worker whose own heartbeats fail begins its watch anew: who could not write did not stand still.
 * After `running` has ended, the worker's row is gone, and with it its hold on any lease.
 """
 
@@ -263,6 +264,8 @@ class Fleet:
         """Reads the workers, and the leases where something has moved."""
         asked_at = self._clock.now()
         await self._read_workers()
+        if self._has_missed_beats:
+            self._watch = Watch(self._timing)
         versions = {worker_id: worker.counter for worker_id, worker in self._workers.items()}
         self._watch.saw(versions, asked_at=asked_at, answered_at=self._clock.now())
         await self._evict()
@@ -272,6 +275,11 @@ class Fleet:
             self._seen = None
             await self._look()
             self._seen = signature
+
+    @property
+    def _has_missed_beats(self) -> bool:
+        """Whether its own row has stood still for two heartbeats: perhaps nobody can write, which is no evidence."""
+        return self.trusted_until - self._clock.now() < self._timing.gap_seconds
 
     async def _read_workers(self) -> None:
         self._workers = await self.table.workers()

@@ -429,6 +429,16 @@ async def test_throttled_heartbeats_move_no_lease():
         assert all(lease.epoch == 1 for lease in (await world.rows()).values())
 
 
+async def test_a_store_that_can_be_read_and_not_written_moves_no_lease():
+    async with worlds() as world:
+        await two(world)
+        for seconds in (6.0, 8.0, 9.7, 10.3, 11.0, 12.0, 30.0):
+            world.store.throttle("write", seconds=seconds)
+            await anyio.sleep(seconds + 20)
+
+        assert all(lease.epoch == 1 for lease in (await world.rows()).values())
+
+
 async def test_the_first_worker_is_the_one_with_the_lowest_id_that_serves_and_does_not_drain():
     async with worlds() as world:
         first, second = await two(world)
