@@ -15,7 +15,7 @@ from broker.core.lanes import lane_of
 from broker.model.checkpoint import Checkpoint
 from broker.model.stream import AfterSequenceNumber
 from tests.acceptance.command import Place, Running
-from tests.acceptance.stream_load import Load, wait_until
+from tests.acceptance.stream_load import PATIENCE_SECONDS, Load, wait_until
 from tests.acceptance.stream_notes import BUSY, HANDLER, Books, Note, Notebook
 
 LoadT = TypeVar("LoadT", bound=Load)
@@ -221,6 +221,14 @@ class StreamFleet(Generic[LoadT]):
                 return False
             connection.execute("ROLLBACK")
             return True
+
+    @contextmanager
+    def locked_store(self) -> Iterator[None]:
+        """Nobody can write to the store during the block; all can read."""
+        with closing(sqlite3.connect(self._store, timeout=PATIENCE_SECONDS, isolation_level=None)) as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            yield
+            connection.execute("ROLLBACK")
 
     def workers(self) -> list[str]:
         return [key for partition, key in self.rows() if partition == "workers"]

@@ -1,5 +1,6 @@
 """Several brokers on one stream, with real processes and a real server: what becomes of records when some end."""
 
+import time
 from collections import Counter
 from typing import Any
 
@@ -137,6 +138,45 @@ def test_a_fleet_that_is_pushed_its_records_loses_nothing_when_a_broker_is_kille
     """
     with fleet_on(place, LoadedStream(kinesis_local, is_pushed=True)) as fleet:
         kill_one_and_drain_one(fleet)
+
+
+def test_a_store_that_takes_no_writes_for_longer_than_the_lease_moves_no_lease_and_repeats_nothing(
+    place: Place, kinesis_local: Emulator
+) -> None:
+    """Nobody could show that it lives, so nobody is taken for gone: all pause, and go on where they were."""
+    with fleet_on(place, LoadedStream(kinesis_local), handler=BRIEF) as fleet:
+        members = [fleet.start() for _ in range(3)]
+        with fleet.stream.steady(per_second=100):
+            fleet.wait_until_each_works()
+            fleet.wait_until(lambda: is_settled(fleet), what="no lease is asked for")
+            leases = fleet.leases()
+            with fleet.locked_store():
+                for member in members:
+                    member.running.wait_for("store.failed")
+                wait_until_paused(fleet, seconds=3 * fleet.lease_seconds)
+            fleet.wait_until_each_works()
+            assert fleet.leases() == leases
+        books = finish(fleet)
+        assert_nothing_lost_and_in_order(fleet, books)
+        assert books.repetitions == []
+
+
+def is_settled(fleet: StreamFleet[Any]) -> bool:
+    """Whether every shard has an owner and nobody else wants it."""
+    return all(row["owner"] and "asked_by" not in row for row in fleet.by_shard("shard").values())
+
+
+def wait_until_paused(fleet: StreamFleet[Any], *, seconds: float) -> None:
+    """Waits until nothing has begun for so long."""
+    last = (0, 0.0)
+
+    def is_quiet() -> bool:
+        nonlocal last
+        count, now = len(fleet.books().starts), time.monotonic()
+        last = last if last[0] == count else (count, now)
+        return now - last[1] > seconds
+
+    fleet.wait_until(is_quiet, what="no batch begins")
 
 
 def wait_until_shared_evenly(fleet: StreamFleet[Any]) -> None:
