@@ -15,6 +15,7 @@ from broker.model.batch import Reason
 from broker.model.lease import Lease, LeaseKey, Row
 from broker.model.observation import (
     BatchSettled,
+    InvocationDeferred,
     MappingStateChanged,
     Observation,
     ShardStopped,
@@ -45,7 +46,7 @@ _RESULTS = {
         "PROBLEM: Sequence number in function response is invalid. Please check function implementation."
     ),
 }
-"""`LastProcessingResult`, as AWS words it; every other failure is `PROBLEM: Function call failed`."""
+"""`LastProcessingResult`, as AWS words it; every other failure, throttling too, is `PROBLEM: Function call failed`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,7 +112,7 @@ class StreamRun:
         )
 
     def _observed(self, observation: Observation) -> None:
-        if isinstance(observation, BatchSettled):
+        if isinstance(observation, BatchSettled | InvocationDeferred):
             self._last_processing_result = _RESULTS.get(observation.reason, "PROBLEM: Function call failed")
         if isinstance(observation, SourceProblem) and observation.fault is ReadFault.STREAM_GONE:
             self._survey_wanted.set()  # it may have been made again

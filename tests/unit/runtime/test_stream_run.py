@@ -12,6 +12,7 @@ import pytest
 from broker import Broker, BrokerSettings, Surroundings
 from broker.config import identity_of, parse_function, parse_mapping
 from broker.core.lease_rows import CHECKPOINT_PREFIX
+from broker.model.status import StreamStatistics
 from broker.stores.memory import MemoryStateStore
 from broker.testing import InMemoryStream, InMemoryStreamSource, VirtualClock
 
@@ -31,6 +32,9 @@ class Pair:
     clock: VirtualClock = field(default_factory=VirtualClock)
     store: MemoryStateStore = field(default_factory=MemoryStateStore)
     handled: list[str] = field(default_factory=list)
+    busy_seconds: float = 0.0
+    slots: int | None = None
+    """`ReservedConcurrentExecutions`."""
     numbers: Any = field(default_factory=lambda: count(1))
 
     def __post_init__(self) -> None:
@@ -41,6 +45,7 @@ class Pair:
 
     def broker(self) -> Broker:
         async def handler(event: dict[str, Any], _context: Any) -> None:
+            await anyio.sleep(self.busy_seconds)
             self.handled += [record["kinesis"]["partitionKey"] for record in event["Records"]]
 
         def new_id() -> UUID:
@@ -48,7 +53,11 @@ class Pair:
 
         return Broker(
             settings=BrokerSettings(),
-            functions=[parse_function(function_name="f", callable=handler, timeout=20)],
+            functions=[
+                parse_function(
+                    function_name="f", callable=handler, timeout=20, reserved_concurrent_executions=self.slots
+                )
+            ],
             mappings=self.mappings,
             streams={stream.arn: InMemoryStreamSource(stream) for stream in self.streams},
             store=self.store,
@@ -80,3 +89,22 @@ async def test_a_checkpoint_that_is_not_understood_stops_its_mapping_and_no_othe
         await anyio.sleep(40.0)
         assert pair.handled == ["orders", "clicks"]
         assert all(status.healthy for status in broker.statuses())
+
+
+async def test_an_invocation_that_is_throttled_is_the_last_result(pair: Pair) -> None:
+    pair.slots, pair.busy_seconds = 1, 10.0
+    async with pair.broker() as broker:
+        assert _results(broker) == ["No records processed", "No records processed"]
+        pair.streams[0].put("first", b"1")
+        await anyio.sleep(5.0)
+        pair.streams[1].put("second", b"2")
+        await anyio.sleep(3.0)
+        assert _results(broker) == ["No records processed", "PROBLEM: Function call failed"]
+        await anyio.sleep(60.0)
+        assert _results(broker) == ["OK", "OK"]
+
+
+def _results(broker: Broker) -> list[str]:
+    statuses = sorted(broker.statuses(), key=lambda status: status.event_source_arn)
+    found = [status.statistics for status in statuses]
+    return [each.last_processing_result for each in found if isinstance(each, StreamStatistics)]
