@@ -103,6 +103,8 @@ class ShardRun:
             ExecutorError: the executor is broken.
         """
         with CancelScope(deadline=self._ends_at) as self._scope:
+            if self.is_lost:
+                return
             positions, start = self._fenced or await self._fence()
             self._fenced = None
             if start.finished:
