@@ -107,7 +107,9 @@ def _beginning(shard: Shard, starting_position: StartingPosition, at: float) -> 
         return Checkpoint(position=TrimHorizon())
     if starting_position == "LATEST" and shard.is_closed:
         return Checkpoint(position=TrimHorizon(), finished=True)
-    return Checkpoint(position=AtTimestamp(at=math.floor(at * _PER_SECOND) / _PER_SECOND))
+    begins_at = math.floor(at * _PER_SECOND) / _PER_SECOND
+    is_latest = starting_position == "LATEST"
+    return Checkpoint(position=AtTimestamp(at=begins_at), settled_at=begins_at if is_latest else 0.0)
 
 
 def keys_of_other_generations(keys: Iterable[str], generation: str) -> tuple[str, ...]:
@@ -145,9 +147,17 @@ def _is_missing(shard: Shard, rows: Rows) -> bool:
 
 
 def _later(shard: Shard, rows: Rows) -> StartRow:
-    """A shard that was found after the mapping was enabled; a checkpoint wins."""
+    """A shard that was found after the mapping was enabled; a checkpoint wins.
+
+    Nothing came to it before what its parents have settled: if it is not read for too long after that, what it had may
+    have expired.
+    """
     known = rows[shard.shard_id].checkpoint if shard.shard_id in rows else None
-    return shard, known or Checkpoint(position=TrimHorizon())
+    if known is not None:
+        return shard, known
+    parents = [rows[parent].checkpoint if parent in rows else None for parent in shard.parents]
+    settled_at = min((parent.settled_at if parent else 0.0 for parent in parents), default=0.0)
+    return shard, Checkpoint(position=TrimHorizon(), settled_at=settled_at)
 
 
 # ---- listing

@@ -84,7 +84,8 @@ class ShardConsumer:
             lease_until=lease_until,
             start_at=start_at,
         )
-        self._age_is_judged = not start.settled_at
+        self._known_at: float | None = start.settled_at or None
+        self._is_overdue = False
         self._trimmed_after: str | None = None
         self._server_offset: float | None = None
         self._now = float("-inf")
@@ -199,7 +200,7 @@ class ShardConsumer:
         before = self._reading.read_through or self._ledger.low
         self._server_offset = page.server_at - page.read_at
         self._reading.hear(page, self._now)
-        self._report_loss(page)
+        self._report_loss(page, before or "")
         self._ledger.read(page)
         self.children = page.children or self.children
         fresh = self._ledger.unsettled(page.records)
@@ -226,19 +227,20 @@ class ShardConsumer:
             if mine:
                 lane.add(mine, before, self._now)
 
-    def _report_loss(self, page: Page) -> None:
-        """Says once what may have left the stream before it was read."""
+    def _report_loss(self, page: Page, after: str) -> None:
+        """Says once what may have left the stream before it was read; `after` precedes the page."""
         first = page.records[0].identifier if page.records else ""
+        age = page.server_at - (page.server_at if self._known_at is None else self._known_at)
+        was_overdue, self._is_overdue = self._is_overdue, age > self._policy.retention_seconds
         if self._trimmed_after is not None and (page.records or page.is_last):
             detail = "the stream no longer has what follows the checkpoint"
             self._journal.lost(after=self._trimmed_after, before=first, is_certain=True, detail=detail)
-            self._trimmed_after, self._age_is_judged = None, True
-        if not self._age_is_judged:
-            self._age_is_judged = True
-            age = page.server_at - self._start.settled_at
-            if age > self._policy.retention_seconds:
-                detail = f"the checkpoint is {age:.0f} s old, and the stream keeps {self._policy.retention_seconds:.0f}"
-                self._journal.lost(after=self._ledger.low or "", before=first, is_certain=False, detail=detail)
+            self._trimmed_after = None
+        elif self._is_overdue and not was_overdue and self._trimmed_after is None:
+            kept = f"and the stream keeps {self._policy.retention_seconds:.0f}"
+            detail = f"what follows was not read for {age:.0f} s, {kept}"
+            self._journal.lost(after=after, before=first, is_certain=False, detail=detail)
+        self._known_at = self._reading.tip_at
 
     def _read_failed(self, event: ReadFailed) -> None:
         if event.fault is ReadFault.SHARD_GONE:

@@ -45,7 +45,7 @@ def test_at_timestamp_begins_every_shard_at_the_instant() -> None:
 def test_latest_begins_open_shards_at_the_instant_of_enabling_and_leaves_out_closed_ones() -> None:
     begun = dict(start_rows(SPLIT, "LATEST", 1000.0))
     assert begun[PARENT].finished
-    assert begun[LEFT] == begun[RIGHT] == Checkpoint(position=AtTimestamp(at=1000.0))
+    assert begun[LEFT] == begun[RIGHT] == Checkpoint(position=AtTimestamp(at=1000.0), settled_at=1000.0)
 
 
 def test_the_instant_of_enabling_is_rounded_down_as_arrival_times_are() -> None:
@@ -118,6 +118,16 @@ def test_a_named_child_whose_other_parent_has_no_row_is_left_to_the_next_listing
 
 
 # ---- listings
+
+
+def test_a_shard_that_is_found_later_is_as_old_as_what_its_parents_have_settled() -> None:
+    merged = shard("m", "l", "r")
+    known = rows(row(LEFT, Checkpoint(position=TrimHorizon(), settled_at=70.0)), row(RIGHT, FINISHED))
+    older = rows(*known.values(), row(RIGHT, Checkpoint(position=TrimHorizon(), settled_at=60.0)))
+
+    assert named_rows([merged], older) == [(merged, Checkpoint(position=TrimHorizon(), settled_at=60.0))]
+    assert named_rows([merged], known) == [(merged, BEGINNING)]
+    assert named_rows([merged], rows(*known.values(), row(RIGHT, None))) == [(merged, BEGINNING)]
 
 
 def test_a_shard_that_is_found_later_begins_at_its_oldest_record() -> None:

@@ -224,6 +224,30 @@ def test_a_checkpoint_older_than_the_retention_is_reported_as_possible_loss_once
     assert (lost.after, lost.before, lost.is_certain) == ("5", "9", False)
 
 
+def test_what_expires_while_the_shard_cannot_be_read_is_reported_as_possible_loss_once():
+    talk = Talk(StreamPolicy(retention_seconds=600))
+    talk.page(*entries(5))
+    while talk.now < START + 700:
+        read_at(talk)
+        talk.fail_read(ReadFault.OTHER)
+    read_at(talk)
+    talk.page(*entries(9, at=talk.now))
+    read_at(talk)
+    talk.page()
+
+    (lost,) = talk.of(seen.RecordsLost)
+    assert (lost.after, lost.before, lost.is_certain) == ("5", "9", False)
+
+
+def test_reading_at_the_edge_of_what_the_stream_keeps_is_reported_once():
+    talk = Talk(StreamPolicy(retention_seconds=600))
+    for number in range(1, 5):
+        talk.page(*entries(number, at=talk.now - 601), behind_ms=601_000)
+        read_at(talk)
+
+    assert len(talk.of(seen.RecordsLost)) == 1
+
+
 def test_a_checkpoint_younger_than_the_retention_is_no_loss():
     talk = Talk(StreamPolicy(retention_seconds=3_600), start=after(5, settled_at=START - 3_599))
     talk.page(*entries(9))
