@@ -124,18 +124,22 @@ class Chaos:
         some: list[tuple[StoreOperation, ...]] = [(), ("write",), ("read",), ("get", "write"), ("delete",)]
         return self._draw.choice(some)
 
+    def _disturb_store(self, what: str, seconds: float) -> None:
+        self._world.store.expect_faults(seconds)
+        self._disturb(f"store {what}", seconds + 15)
+
     def _throttle_store(self) -> None:
         seconds = self._draw.uniform(0.5, 20.0)
-        self._disturb("store throttles", seconds + 5)
+        self._disturb_store("throttles", seconds)
         self._world.store.throttle(*self._operations(), seconds=seconds, caller=self._caller())
 
     def _lose_of_store(self) -> None:
-        self._disturb("store loses", 30)
+        self._disturb_store("loses", 30)
         lose = self._draw.choice([self._world.store.lose_reply, self._world.store.lose_request])
-        lose(*self._operations(), calls=self._draw.randrange(1, 4), caller=self._caller())
+        lose(*self._operations(), calls=self._draw.randrange(1, 4), seconds=30, caller=self._caller())
 
     def _slow_store(self) -> None:
-        self._disturb("store slow", 30)
+        self._disturb_store("is slow", 20)
         request, reply = self._draw.choice([(0.5, 0.5), (5.0, 0.0), (0.0, 4.0), (30.0, 0.0)])
         self._world.store.slow(
             *self._operations(),
@@ -148,7 +152,7 @@ class Chaos:
 
     def _take_store_down(self) -> None:
         seconds = self._draw.uniform(3.0, 40.0)
-        self._disturb("store down", seconds + 15)
+        self._disturb_store("is down", seconds)
         self._tasks.start_soon(self._store_down, self._caller(), seconds)
 
     async def _store_down(self, caller: str | None, seconds: float) -> None:
@@ -214,7 +218,7 @@ class Chaos:
         shards = [
             lease.shard
             for lease, done in self._world.store.rows.leases(self._world.uuid)
-            if not (done and done.finished)
+            if lease.epoch and not (done and done.finished)  # a thief begins nothing before its time
         ]
         if shards and (shard := self._draw.choice(shards)):
             self._disturb("steal", 60)

@@ -9,7 +9,7 @@ TIMEOUT_SECONDS = 30
 LEASE_SECONDS = 10.0
 DESTINATION = "arn:aws:sqs:eu-west-1:123456789012:given-up"
 MOST_BROKERS = 8
-MOST_SHARDS = {"kinesis": 10, "fan-out": 10, "dynamodb": 3}
+MOST_SHARDS = {"kinesis": 10, "fan-out": 10, "dynamodb": 2}
 """Open at once: a shard of DynamoDB is polled four times as often."""
 DAY_SECONDS = 86_400.0
 
@@ -95,7 +95,7 @@ class FleetPlan:
 def drawn(seed: int, *, minutes: float = 10.0) -> FleetPlan:
     """The plan of a seed."""
     draw = random.Random(f"plan {seed}")
-    kind = draw.choice(["kinesis"] * 6 + ["dynamodb"] * 3 + ["fan-out"])
+    kind = draw.choice(["kinesis"] * 6 + ["dynamodb"] * 2 + ["fan-out"] * 2)
     positions = ["TRIM_HORIZON", "TRIM_HORIZON", "LATEST"] + ["AT_TIMESTAMP"] * (kind != "dynamodb")
     position = draw.choice(positions)
     offsets = [0.0, 0.0, 0.4, -2.5, 400.0, -3600.0]
@@ -104,8 +104,8 @@ def drawn(seed: int, *, minutes: float = 10.0) -> FleetPlan:
         seed=seed,
         minutes=minutes,
         kind=kind,
-        shards=draw.choice([1, 1, 2, 2, 3] if kind == "dynamodb" else [1, 1, 2, 2, 3, 4, 6, 8]),
-        brokers=draw.choice([1, 2, 2, 2, 3, 3, 3, 4, 5, 8]),
+        shards=draw.choice([1, 1, 2] if kind == "dynamodb" else [1, 1, 2, 2, 3, 4, 8]),
+        brokers=draw.choice([1, 2, 2, 2, 3, 3, 3, 4, 8]),
         records=int(draw.choice([60, 150, 300]) * minutes / 10),
         keys=draw.choice([2, 5, 12, 30]),
         starting_position=position,

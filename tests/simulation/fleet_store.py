@@ -4,9 +4,10 @@ import random
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import anyio
+from anyio.lowlevel import checkpoint
 
 from broker.core.lease_rows import CHECKPOINT_PREFIX, SHARD_PREFIX, WORKERS, checkpoint_of, lease_of
 from broker.errors import RowConflict, SourceError, StoreError
@@ -22,6 +23,7 @@ from broker.testing.stores import InMemoryStateStore, StateStoreView
 from tests.simulation.fleet_ledger import Ledger, Owned, Written
 
 THIEF = "thief"
+_Result = TypeVar("_Result")
 
 
 class WatchedRows(MemoryRows):
@@ -42,7 +44,7 @@ class WatchedRows(MemoryRows):
     # ---- what is asked
 
     def read(self, partition: str) -> dict[str, Row]:
-        self._count(_kind(partition, "") + " read", self._size(partition, self.keys(partition)), READ_UNIT_BYTES)
+        self._count(_READ_OF_ALL[partition == WORKERS], self._size(partition, self.keys(partition)), READ_UNIT_BYTES)
         return super().read(partition)
 
     def get(self, partition: str, key: str) -> Row | None:
@@ -166,6 +168,9 @@ class WatchedRows(MemoryRows):
         return super().read(WORKERS)
 
 
+_READ_OF_ALL = ("lease read", "workers read")
+
+
 def _kind(partition: str, key: str) -> str:
     if partition == WORKERS:
         return "workers"
@@ -209,12 +214,31 @@ class FleetStore(InMemoryStateStore):
         self._rows: WatchedRows = WatchedRows(ledger, clock)
         self.ledger = ledger
         self.clock = clock
+        self._faulty_until = 0.0
+
+    async def perform(
+        self,
+        caller: str,
+        operation: StoreOperation,
+        effect: Callable[[MemoryRows], _Result],
+        partition: str,
+        key: str | None,
+    ) -> _Result:
+        """One call; most of the time nothing befalls it."""
+        if self._late or self._faulty_until > anyio.current_time():
+            return await super().perform(caller, operation, effect, partition, key)
+        await checkpoint()
+        return effect(self._rows)
 
     def _counted(
-        self, operation: StoreOperation, effect: Callable[[MemoryRows], Any], partition: str, key: str | None
-    ) -> Any:
+        self, operation: StoreOperation, effect: Callable[[MemoryRows], _Result], partition: str, key: str | None
+    ) -> _Result:
         """The rows count."""
         return effect(self._rows)
+
+    def expect_faults(self, seconds: float) -> None:
+        """A fault was made that may strike within this time, and not later."""
+        self._faulty_until = max(self._faulty_until, anyio.current_time() + seconds)
 
     @property
     def rows(self) -> WatchedRows:

@@ -1,5 +1,6 @@
 """A fleet of brokers on one stream in memory, in virtual time: a producer, handlers, brokers that come and go."""
 
+import asyncio
 import random
 from collections import Counter
 from itertools import count
@@ -15,7 +16,7 @@ from broker.config import identity_of, parse_settings
 from broker.errors import BrokerError, DestinationError, SourceError
 from broker.model import observation as seen
 from broker.model.discard import DiscardedBatch
-from broker.testing import DYNAMODB, KINESIS, InMemoryStream, VirtualClock, keyed_records
+from broker.testing import DYNAMODB, EPOCH, KINESIS, InMemoryStream, VirtualClock, keyed_records
 from broker.testing.stream_history import StreamHappening
 from tests.simulation.fleet_ledger import Call, Departure, Ledger, Put
 from tests.simulation.fleet_plan import DESTINATION, LEASE_SECONDS, TIMEOUT_SECONDS, FleetPlan
@@ -23,6 +24,18 @@ from tests.simulation.fleet_store import FleetProcess, FleetStore, LinedStore
 
 _HANG_SECONDS = 2.0 * TIMEOUT_SECONDS
 _MEASURED_SECONDS = 5.0
+
+
+class LoopClock(VirtualClock):
+    """Virtual time for one event loop and no threads: it is asked a hundred times for each poll."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._time = asyncio.get_running_loop().time
+
+    def now(self) -> float:
+        """As virtual time has it."""
+        return EPOCH + self._time()
 
 
 class Member:
@@ -121,7 +134,7 @@ class World:
 
     def __init__(self, plan: FleetPlan) -> None:
         self.plan = plan
-        self.clock = VirtualClock()
+        self.clock = LoopClock()
         self.stream = InMemoryStream(
             "orders",
             clock=self.clock,
