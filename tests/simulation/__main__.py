@@ -8,8 +8,8 @@ import argparse
 import os
 import sys
 import time
-from concurrent.futures import ProcessPoolExecutor
 from functools import partial
+from multiprocessing import get_context
 
 from tests.simulation.fleet_planning import planned
 from tests.simulation.fleet_report import Report, lines
@@ -26,8 +26,8 @@ def main() -> int:
     seeds = [options.seed] if options.seed is not None else range(options.first, options.first + options.seeds)
     total, began_at = Report(), time.monotonic()
     told_at = began_at
-    with ProcessPoolExecutor(options.workers, max_tasks_per_child=50) as pool:
-        for report in pool.map(partial(run_seed, minutes=options.hours * 60), seeds):
+    with get_context("spawn").Pool(options.workers, maxtasksperchild=50) as pool:
+        for report in pool.imap_unordered(partial(run_seed, minutes=options.hours * 60), seeds):
             total.add(report)
             _tell_failures(report, options.hours)
             if time.monotonic() - told_at > _TOLD_SECONDS:
