@@ -6,7 +6,8 @@ made again has another one. Iterators live for 15 minutes, records for 24 hours;
 DynamoDB Streams do not tell how far behind a reader is, and their mappings know no AT_TIMESTAMP: such a position is
 read from the oldest record on, without the records that are older. Times of creation are whole seconds, rounded down,
 so the position is too; DynamoDB Local rounds to minutes, so a record that names a whole minute is skipped only where
-that minute is over: rather a duplicate than a loss (inferred).
+that minute is over: rather a duplicate than a loss (inferred). What was skipped is told to nobody: whoever went on
+behind it would no longer know what to skip. A reader goes on skipping where a call fails; the next one begins anew.
 
 Source: Amazon DynamoDB Streams API Reference, DescribeStream, GetShardIterator and GetRecords (read November 2026).
 """
@@ -100,20 +101,31 @@ class DynamoDbShardReader:
         self._api = api
         self._clock = clock
         self._iterator: str | None = None
+        self._place: Position | None = None
+        """What was opened last."""
         self._skipped_before: float | None = None
         """Records that were created before this instant are passed over, until the first that was not."""
+        self._skipped_through: str | None = None
+        """The last number that was passed over since the place was opened first."""
         self._is_at_horizon = False
-        """Whether the iterator was taken for the oldest record, and none has been read since."""
+        """Whether it was opened at the oldest record, and none has been handed on since."""
 
     async def read(self, position: Position | None, *, maximum_count: int) -> Page:
         """Asks for up to `maximum_count` records, 1,000 at most. Raises `ShardReadError`."""
         # Whatever goes wrong, cancellation included: the next read opens the place again.
         iterator, self._iterator = self._iterator, None
-        if position is not None:
-            iterator = await self._opened(position)
-        if iterator is None:
-            raise iterator_missing(self._api.call("GetRecords", self._shard_id))
-        answer = await self._records_of(iterator, min(maximum_count, _LARGEST_PAGE))
+        try:
+            if position is not None:
+                iterator = await self._opened(position)
+            if iterator is None:
+                raise iterator_missing(self._api.call("GetRecords", self._shard_id))
+            answer = await self._records_of(iterator, min(maximum_count, _LARGEST_PAGE))
+        except ShardReadError as fault:
+            if fault.fault is ReadFault.TRIMMED and self._is_at_horizon:
+                # The horizon has moved on before its first record was handed on: nothing was passed that mattered.
+                self._skipped_through = None
+                raise reopened(fault) from fault
+            raise
         try:
             return self._page(answer)
         except _MALFORMED as error:
@@ -123,23 +135,20 @@ class DynamoDbShardReader:
         """Iterators end by themselves."""
 
     async def _opened(self, position: Position) -> str:
-        request = {"StreamArn": self._api.arn, "ShardId": self._shard_id, **_iterator_of(position)}
+        if position != self._place:
+            self._place, self._skipped_through = position, None
+        self._skipped_before = float(int(position.at)) if isinstance(position, AtTimestamp) else None
+        self._is_at_horizon = isinstance(position, TrimHorizon | AtTimestamp)
+        where = AfterSequenceNumber(number=self._skipped_through) if self._skipped_through else position
+        request = {"StreamArn": self._api.arn, "ShardId": self._shard_id, **_iterator_of(where)}
         answer = await self._api.ask("GetShardIterator", request, self._shard_id)
         iterator = answer.value.get("ShardIterator")
         if not isinstance(iterator, str):
             raise self._api.unreadable("GetShardIterator", self._shard_id)
-        self._skipped_before = float(int(position.at)) if isinstance(position, AtTimestamp) else None
-        self._is_at_horizon = isinstance(position, TrimHorizon | AtTimestamp)
         return iterator
 
     async def _records_of(self, iterator: str, count: int) -> Answer:
-        try:
-            return await self._api.ask("GetRecords", {"ShardIterator": iterator, "Limit": count}, self._shard_id)
-        except ShardReadError as fault:
-            if fault.fault is ReadFault.TRIMMED and self._is_at_horizon:
-                # The horizon has moved on before its first record was read: nothing was passed that had been seen.
-                raise reopened(fault) from fault
-            raise
+        return await self._api.ask("GetRecords", {"ShardIterator": iterator, "Limit": count}, self._shard_id)
 
     def _page(self, answer: Answer) -> Page:
         arn, region = self._api.arn, self._api.region
@@ -152,10 +161,11 @@ class DynamoDbShardReader:
             read_at=now,
             server_at=server_time(sent_at=answer.sent_at, now=now),
             is_last=not iterator,
-            read_through=found[-1].identifier if found and found[-1:] != records[-1:] else None,
         )
         self._iterator = iterator or None
-        self._is_at_horizon = self._is_at_horizon and not found
+        self._is_at_horizon = self._is_at_horizon and not records
+        if found and self._skipped_before is not None:
+            self._skipped_through = found[-1].identifier
         return page
 
     def _without_older(self, records: Sequence[DynamoDbRecord]) -> Sequence[DynamoDbRecord]:

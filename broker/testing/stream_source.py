@@ -163,16 +163,10 @@ class _Pages:
                     behind_ms=answer.behind_ms,
                     is_last=answer.is_last and is_end,
                     has_more=not is_end,
-                    read_through=self._read_through(answer, is_pushed=is_pushed) if is_end else None,
+                    read_through=str(answer.passed) if is_end and is_pushed else None,
                     children=self._children(answer) if is_end else (),
                 )
             )
-
-    def _read_through(self, answer: Answer, *, is_pushed: bool) -> str | None:
-        last = answer.records[-1] if answer.records else None
-        if is_pushed:
-            return str(answer.passed)
-        return str(last.number) if last is not None and last.arrived_at < self._skipped_before else None
 
     def _children(self, answer: Answer) -> tuple[Shard, ...]:
         if answer.is_last and self._stream.kind.names_children:

@@ -158,9 +158,8 @@ async def test_nothing_that_is_written_after_an_instant_is_skipped_from_it_on(wo
 
 async def test_what_is_older_than_an_instant_is_passed_over(world: World) -> None:
     await world.put("a", "b")
-    (page,) = await world.read(TrimHorizon())
     (skipped,) = await world.read(AtTimestamp(at=time.time() + 120))
-    assert (items(skipped), skipped.read_through) == ([], page.records[-1].identifier)
+    assert (items(skipped), skipped.read_through) == ([], None)
 
 
 async def test_an_idle_shard_is_read_on_though_another_table_is_written(world: World) -> None:

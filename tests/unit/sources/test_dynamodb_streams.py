@@ -263,7 +263,7 @@ async def test_older_records_are_skipped_until_the_first_that_is_not(reader, end
     first = await reader.read(AtTimestamp(at=NOON + 5.7), maximum_count=10)
     second, third = [await reader.read(None, maximum_count=10) for _ in range(2)]
     assert [numbers(page) for page in (first, second, third)] == [[], ["4", "5"], ["6"]]
-    assert [page.read_through for page in (first, second, third)] == ["2", None, None]
+    assert [page.read_through for page in (first, second, third)] == [None, None, None]
 
 
 async def test_a_whole_minute_may_stand_for_any_instant_in_it(reader, endpoint) -> None:
@@ -271,7 +271,45 @@ async def test_a_whole_minute_may_stand_for_any_instant_in_it(reader, endpoint) 
         wire(1, NOON - 60), wire(2, NOON), wire(3, NOON + 4), wire(4, NOON), wire(5, NOON + 4)
     )
     page = await reader.read(AtTimestamp(at=NOON + 59.7), maximum_count=10)
-    assert (numbers(page), page.read_through) == (["2", "4"], "5")
+    assert (numbers(page), page.read_through) == (["2", "4"], None)
+
+
+@pytest.mark.parametrize("operation", ["GetRecords", "GetShardIterator"])
+async def test_skipping_goes_on_where_a_call_fails(reader, endpoint, operation: str) -> None:
+    place, opened = AtTimestamp(at=NOON + 5), {"ShardIterator": "i-0"}
+    endpoint.answers["GetRecords"] = [
+        answer(wire(1, NOON + 1), wire(2, NOON + 1)),
+        Refusal("LimitExceededException"),
+        answer(wire(3, NOON + 4), wire(4, NOON + 5)),
+    ]
+    assert numbers(await reader.read(place, maximum_count=10)) == []
+    with pytest.raises(ShardReadError):
+        await reader.read(None, maximum_count=10)
+    if operation == "GetShardIterator":
+        endpoint.answers[operation] = [Refusal("LimitExceededException"), opened]
+        assert (await fault_of(reader, place)).fault is ReadFault.THROTTLED
+    assert numbers(await reader.read(place, maximum_count=10)) == ["4"]
+    assert endpoint.requests("GetShardIterator")[-1]["SequenceNumber"] == "2"
+
+
+@pytest.mark.parametrize("operation", ["GetRecords", "GetShardIterator"])
+async def test_where_what_was_skipped_is_trimmed_meanwhile_skipping_begins_at_the_horizon(
+    reader, endpoint, operation: str
+) -> None:
+    place, trimmed, opened = AtTimestamp(at=NOON + 5), Refusal("TrimmedDataAccessException"), {"ShardIterator": "i-0"}
+    endpoint.answers["GetRecords"] = [
+        answer(wire(1, NOON + 1)),
+        Refusal("LimitExceededException"),
+        *([trimmed] if operation == "GetRecords" else []),
+        answer(wire(3, NOON + 4), wire(4, NOON + 5)),
+    ]
+    await reader.read(place, maximum_count=10)
+    with pytest.raises(ShardReadError):
+        await reader.read(None, maximum_count=10)
+    endpoint.answers["GetShardIterator"] = [trimmed, opened] if operation == "GetShardIterator" else opened
+    assert (await fault_of(reader, place)).fault is ReadFault.EXPIRED_ITERATOR
+    assert numbers(await reader.read(place, maximum_count=10)) == ["4"]
+    assert endpoint.requests("GetShardIterator")[-1]["ShardIteratorType"] == "TRIM_HORIZON"
 
 
 async def test_another_place_forgets_what_was_to_be_skipped(reader, endpoint) -> None:
