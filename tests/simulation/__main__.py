@@ -1,7 +1,7 @@
 """`python -m tests.simulation`: fleets of many seeds on all cores, and the figures. `make simulate` calls it.
 
-`--seeds N [--first S]` takes N seeds, `--seed S` repeats one, `--hours H` makes each of them so long; `--planning` adds
-100 replicas with 1,000 shards, by the plan and by arithmetic.
+`--seeds N [--first S]` takes N seeds, or as many of them as `--within SECONDS` allows; `--seed S` repeats one; `--hours H`
+makes each of them so long; `--planning` adds 100 replicas with 1,000 shards, by the plan and by arithmetic.
 """
 
 import argparse
@@ -30,6 +30,8 @@ def main() -> int:
         for report in pool.imap_unordered(partial(run_seed, minutes=options.hours * 60), seeds):
             total.add(report)
             _tell_failures(report, options.hours)
+            if options.within and time.monotonic() - began_at > options.within:
+                break
             if time.monotonic() - told_at > _TOLD_SECONDS:
                 told_at = time.monotonic()
                 print(f"{total.seeds} seeds after {told_at - began_at:.0f} s", file=sys.stderr, flush=True)
@@ -54,6 +56,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--seed", type=int)
     parser.add_argument("--hours", type=float, default=_MINUTES / 60)
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--within", type=float, metavar="SECONDS", help="as many of the seeds as this allows")
     parser.add_argument("--planning", action="store_true")
     return parser.parse_args()
 
