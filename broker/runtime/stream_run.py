@@ -238,8 +238,9 @@ class StreamRun:
             self._tell_rows(str(error))
             return ()
         self._tell_rows("")
-        for lease, may_start in found:
-            if not may_start and (run := self._runs.get(lease.key)) and not run.is_finished:
+        may_run = {lease.key for lease, may_start in found if may_start}
+        for key, run in tuple(self._runs.items()):
+            if key not in may_run and not run.is_finished:  # paused, or of a stream that is no more
                 run.is_paused = "" in pauses or run.shard.shard_id in pauses
                 run.hand_over("", self.hand_over_seconds)
         self._tell_pauses(pauses)

@@ -10,6 +10,7 @@ import anyio
 import pytest
 
 from broker import Broker, BrokerSettings, Surroundings
+from broker.composing.streams import LISTING_SECONDS
 from broker.config import identity_of, parse_function, parse_mapping
 from broker.core.lease_rows import CHECKPOINT_PREFIX
 from broker.model.status import StreamStatistics
@@ -108,3 +109,17 @@ def _results(broker: Broker) -> list[str]:
     statuses = sorted(broker.statuses(), key=lambda status: status.event_source_arn)
     found = [status.statistics for status in statuses]
     return [each.last_processing_result for each in found if isinstance(each, StreamStatistics)]
+
+
+async def test_nobody_reads_on_for_a_stream_that_was_deleted_and_made_again(pair: Pair) -> None:
+    stream = pair.streams[0]
+    async with pair.broker():
+        await anyio.sleep(2.0)
+        stream.recreate()
+        stream.put("early", b"1")
+        await anyio.sleep(LISTING_SECONDS + 5.0)
+        assert set(pair.handled) == {"early"}
+        stream.put("late", b"1")
+        await anyio.sleep(5.0)
+    assert pair.handled[-1] == "late"
+    assert pair.handled.count("late") == 1
