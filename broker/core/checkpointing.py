@@ -20,7 +20,7 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import replace
 
-from broker.core.lanes import Lane, is_before, lane_of
+from broker.core.lanes import Lane, is_before, lane_of, size_of
 from broker.core.retry import Backoff
 from broker.core.stream_events import SaveCheckpoint
 from broker.core.stream_policy import StreamPolicy
@@ -35,8 +35,8 @@ class Ledger:
     """What is settled of one shard, and what of it stands in the store."""
 
     __slots__ = (
-        "_ahead", "_backoff", "_factor", "_inherited", "_is_urgent", "_lanes", "_not_before", "_number",
-        "_outstanding", "_policy", "_refresh_at", "_settled_at", "is_written", "low", "saved",
+        "_ahead", "_ahead_bytes", "_ahead_count", "_backoff", "_factor", "_inherited", "_is_urgent", "_lanes",
+        "_not_before", "_number", "_outstanding", "_policy", "_refresh_at", "_settled_at", "is_written", "low", "saved",
     )  # fmt: skip
 
     def __init__(self, policy: StreamPolicy, start: Checkpoint, lanes: Sequence[Lane]) -> None:
@@ -50,6 +50,7 @@ class Ledger:
         """The low-water mark: everything up to here is settled; None where reading has only begun."""
         self._settled_at = start.settled_at
         self._ahead: deque[tuple[int, int, int]] = deque()
+        self._ahead_count = self._ahead_bytes = 0
         self._outstanding: Checkpoint | None = None
         self._number = 0
         self._backoff = Backoff(policy.store_backoff)
@@ -64,13 +65,15 @@ class Ledger:
     @property
     def ahead(self) -> tuple[int, int]:
         """Records that were read beyond the low-water mark, and their bytes."""
-        return sum(count for _, count, _ in self._ahead), sum(size for _, _, size in self._ahead)
+        return self._ahead_count, self._ahead_bytes
 
     def read(self, page: Page) -> None:
         """A page was read."""
         if page.records:
-            size = sum(record.size_bytes for record in page.records)
-            self._ahead.append((int(page.records[-1].identifier), len(page.records), size))
+            count, size = len(page.records), sum(map(size_of, page.records))
+            self._ahead.append((int(page.records[-1].identifier), count, size))
+            self._ahead_count += count
+            self._ahead_bytes += size
 
     def unsettled(self, records: Sequence[StreamRecord]) -> Sequence[StreamRecord]:
         """Those records of a page that no earlier owner of the shard has settled."""
@@ -94,7 +97,9 @@ class Ledger:
 
     def _leave_behind(self, low: int) -> None:
         while self._ahead and self._ahead[0][0] <= low:
-            self._ahead.popleft()
+            _, count, size = self._ahead.popleft()
+            self._ahead_count -= count
+            self._ahead_bytes -= size
         self._inherited = [partition for partition in self._inherited if _highest(partition) > low]
 
     def _mark_before(self, limit: int) -> str | None:

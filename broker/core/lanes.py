@@ -15,7 +15,7 @@ Source: AWS Lambda Developer Guide, "How Lambda processes records from Amazon Ki
 """
 
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from hashlib import md5
@@ -28,7 +28,8 @@ from broker.model.discard import DiscardedBatch, ResponseContext
 from broker.model.stream import StreamRecord
 
 Records = tuple[StreamRecord, ...]
-_size_of = attrgetter("size_bytes")
+size_of = attrgetter("size_bytes")
+"""The serialised size of a record."""
 
 
 def lane_of(key: bytes, factor: int) -> int:
@@ -43,14 +44,14 @@ def is_before(one: str, other: str) -> bool:
 
 def event_size(records: Sequence[StreamRecord]) -> int:
     """Bytes of the compact event with these records."""
-    return event_bytes(sum(map(_size_of, records)), len(records))
+    return event_bytes(sum(map(size_of, records)), len(records))
 
 
 def fitting_count(records: Sequence[StreamRecord], limit_bytes: int) -> int:
     """How many of the first records fit into one event; at least one."""
     if event_size(records) <= limit_bytes:
         return len(records)
-    sizes = enumerate(accumulate(map(_size_of, records)), 1)
+    sizes = enumerate(accumulate(map(size_of, records)), 1)
     return max(1, sum(1 for _ in takewhile(lambda each: event_bytes(each[1], each[0]) <= limit_bytes, sizes)))
 
 
@@ -109,8 +110,8 @@ class Lane:
     """One lane. Its owner decides; this keeps the order."""
 
     __slots__ = (
-        "_byte_count", "_first", "_records", "backoff_failures", "discarding", "finished_at", "index", "is_awaiting",
-        "mark", "overdue_since", "restored", "since", "stuck_batch", "work",
+        "_first", "_records", "backoff_failures", "discarding", "finished_at", "held_bytes", "held_count", "index",
+        "is_awaiting", "mark", "overdue_since", "restored", "since", "stuck_batch", "work",
     )  # fmt: skip
 
     def __init__(self, index: int, *, mark: str | None = None, restored: HeadBatch | None = None) -> None:
@@ -132,9 +133,12 @@ class Lane:
         """When the last invocation ended."""
         self.since = float("-inf")
         """When the oldest waiting record came."""
+        self.held_count = 0
+        """Records that are not settled."""
+        self.held_bytes = 0
+        """Their serialised size."""
         self._records: list[StreamRecord] = []
         self._first = 0
-        self._byte_count = 0
 
     # ---- what is there
 
@@ -161,18 +165,6 @@ class Lane:
         return len(self._records) - self._first
 
     @property
-    def held_count(self) -> int:
-        """Records that are not settled."""
-        discarding = len(self.discarding.records) if self.discarding else 0
-        return self.waiting_count + discarding + sum(len(attempt.records) for attempt in self.work)
-
-    @property
-    def held_bytes(self) -> int:
-        """Their serialised size."""
-        discarding = sum(map(_size_of, self.discarding.records)) if self.discarding else 0
-        return self._byte_count + discarding + sum(sum(map(_size_of, attempt.records)) for attempt in self.work)
-
-    @property
     def first_unsettled(self) -> StreamRecord | None:
         """The oldest record that is not settled."""
         candidates = [attempt.records[0] for attempt in self.work if attempt.records]
@@ -188,15 +180,15 @@ class Lane:
 
     # ---- in and out
 
-    def add(self, records: Iterable[StreamRecord], before: str | None, now: float) -> None:
+    def add(self, records: Sequence[StreamRecord], before: str | None, now: float) -> None:
         """Takes records, which follow the sequence number `before` in the shard."""
         if not self.waiting_count:
             self.since = now
             if not self.work and not self.discarding:
                 self._settle_through(before)
-        added = len(self._records)
         self._records += records
-        self._byte_count += sum(map(_size_of, self._records[added:]))
+        self.held_count += len(records)
+        self.held_bytes += sum(map(size_of, records))
 
     def read(self, through: str | None) -> None:
         """The shard has been read up to here, and what came is in the lanes."""
@@ -207,7 +199,6 @@ class Lane:
         """Takes the first `count` waiting records out; what remains has waited since now."""
         end = self._first + count
         taken = tuple(self._records[self._first : end])
-        self._byte_count -= sum(map(_size_of, taken))
         self._first = end
         self.since = now
         if self._first * 2 >= len(self._records):
@@ -217,6 +208,8 @@ class Lane:
 
     def settled(self, records: Sequence[StreamRecord]) -> None:
         """Records are settled that are no longer here: the mark moves as far as nothing unsettled is passed."""
+        self.held_count -= len(records)
+        self.held_bytes -= sum(map(size_of, records))
         unsettled = self.first_unsettled
         if unsettled is None:
             self._settle_through(records[-1].identifier if records else None)
