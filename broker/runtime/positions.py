@@ -9,13 +9,14 @@ from collections.abc import Callable
 from uuid import UUID
 
 from broker.core.lease_rows import checkpoint_of, checkpoint_value
-from broker.errors import LeaseLost, RowConflict
+from broker.errors import LeaseLost, RowConflict, StoreError
 from broker.model.checkpoint import Checkpoint
 from broker.model.lease import Row
 from broker.ports import StateStore
 
 _ATTEMPTS = 4
-"""A former owner has one write on its way at most, and we have one: more conflicts than that mean another owner."""
+"""A former owner has one write on its way at most, and we have one. More conflicts come from an owner that does not
+know yet that it is none: it finds out at its next write, and we try again later."""
 
 
 class Positions:
@@ -46,7 +47,7 @@ class Positions:
             except RowConflict:
                 continue
             return checkpoint
-        raise self._lost()
+        raise self._contended()
 
     async def save(self, checkpoint: Checkpoint) -> None:
         """Writes how far the shard is settled.
@@ -65,7 +66,7 @@ class Positions:
                 self._version = row.version
             else:
                 return
-        raise self._lost()
+        raise self._contended()
 
     async def _write(self, checkpoint: Checkpoint) -> None:
         value = checkpoint_value(self.epoch, checkpoint)
@@ -83,3 +84,6 @@ class Positions:
 
     def _lost(self) -> LeaseLost:
         return LeaseLost(f"{self._key} of mapping {self._partition}: another broker has the lease by now")
+
+    def _contended(self) -> StoreError:
+        return StoreError(f"{self._key} of mapping {self._partition}: somebody else keeps writing it; trying again")

@@ -70,7 +70,7 @@ class ShardRun:
         self._consumer: ShardConsumer | None = None
         self._performer: ShardPerformer | None = None
         self._driver: Driver[ShardEvent, Performed] | None = None
-        self._settlements_seconds = inf
+        self._settlements_end_at = inf
         self._fenced: tuple[Positions, Checkpoint] | None = None
 
     async def begin(self) -> None:
@@ -155,7 +155,7 @@ class ShardRun:
             chance=tools.chance,
             observe=tools.observe,
         )
-        performer.limit_settlements(self._settlements_seconds)
+        performer.limit_settlements(self._settlements_end_at - current_time())
         return performer
 
     # ---- from outside
@@ -186,7 +186,7 @@ class ShardRun:
 
     def limit_settlements(self, seconds: float) -> None:
         """Lets no settlement last longer than so many seconds from now."""
-        self._settlements_seconds = min(self._settlements_seconds, seconds)
+        self._settlements_end_at = min(self._settlements_end_at, current_time() + seconds)
         if self._performer is not None:
             self._performer.limit_settlements(seconds)
 

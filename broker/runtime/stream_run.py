@@ -317,8 +317,7 @@ class StreamRun:
             self._observe(ShardStopped(shard=run.shard.shard_id, why=_why(run)))
             if run.is_finished:
                 await self._follow(run)
-            if not run.is_lost:
-                await self._plan.fleet.release(run.lease, run.hands_to or "")
+            await self._plan.fleet.release(run.lease, run.hands_to or "")  # also what only the checkpoint says is lost
         finally:
             self._ended(run)
 
@@ -337,6 +336,7 @@ class StreamRun:
                     self._plan.fleet.changed()
                     return
                 await self._wait_after(str(fault), backoff)
+                self._recovered()
             if run.is_over:
                 return
 
