@@ -1,7 +1,7 @@
 """`python -m tests.simulation`: fleets of many seeds on all cores, and the figures. `make simulate` calls it.
 
-`--seeds N [--first S]` takes N seeds, or as many of them as `--within SECONDS` allows; `--seed S` repeats one; `--hours H`
-makes each of them so long; `--planning` adds 100 replicas with 1,000 shards, by the plan and by arithmetic.
+`--seeds N [--first S]` takes N seeds, or as many of them as `--within SECONDS` allows; `--seed S` repeats one;
+`--hours H` makes each of them so long; `--planning` adds 100 replicas with 1,000 shards, by the plan and by arithmetic.
 """
 
 import argparse
