@@ -61,6 +61,15 @@ class KinesisData(StreamRecord, Protocol):
         ...
 
 
+class DynamoDbChange(StreamRecord, Protocol):
+    """What filters look at in a DynamoDB record."""
+
+    @property
+    def shown(self) -> Mapping[str, Any]:
+        """Its event, which stays the record's: who takes `event` leaves the next one to be built anew."""
+        ...
+
+
 _KinesisPredicate = Callable[[KinesisData, "_LazyDocument"], bool]
 
 
@@ -72,7 +81,7 @@ def compile_stream_filter(pattern: str, service: StreamService) -> _Accepts:
 def compile_stream_filters(patterns: Sequence[str], service: StreamService) -> _Accepts | None:
     """Compiles the patterns of a mapping, of which a record must match one; None where everything passes.
 
-    Records of Kinesis are to have the attributes of `KinesisData`.
+    Records are to have the attributes of `KinesisData`, or of `DynamoDbChange`.
 
     Raises:
         InvalidPattern: one of the texts does not follow the grammar; `reason` says why.
@@ -92,7 +101,7 @@ def _of_dynamodb(branches: Sequence[Branch]) -> _Accepts:
     predicates = [compile_branch(branch) for branch in branches]
 
     def accepts(record: StreamRecord) -> bool:
-        event = record.event
+        event = cast("DynamoDbChange", record).shown  # the records of a DynamoDB stream's source
         return any(matches(event, number_of) for matches in predicates)
 
     return accepts

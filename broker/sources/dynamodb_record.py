@@ -52,10 +52,15 @@ class DynamoDbRecord:
         return event or self._parsed()
 
     @property
+    def shown(self) -> dict[str, Any]:
+        """The same to be looked at and not changed: filters and lanes leave it to the handler."""
+        self._event = self._event or self._parsed()
+        return self._event
+
+    @property
     def key(self) -> bytes:
         """The item's keys as canonical JSON: compact, sorted by name."""
-        event = self._event or self._parsed()
-        return orjson.dumps(event["dynamodb"]["Keys"], option=orjson.OPT_SORT_KEYS)
+        return orjson.dumps(self.shown["dynamodb"]["Keys"], option=orjson.OPT_SORT_KEYS)
 
     def _parsed(self) -> dict[str, Any]:
         event: dict[str, Any] = orjson.loads(self.json)

@@ -315,3 +315,11 @@ def test_the_time_of_a_change_is_a_number() -> None:
 def test_a_document_inside_an_item_is_not_looked_into() -> None:
     pattern = {"dynamodb": {"NewImage": {"doc": {"S": {"k": ["v"]}}}}}
     assert not passes(pattern, change(doc={"S": '{"k":"v"}'}))
+
+
+def test_the_event_of_a_change_that_passes_is_built_once() -> None:
+    record = change(state={"S": "paid"})
+    shown = record.shown
+    assert passes({"dynamodb": {"NewImage": {"state": {"S": ["paid"]}}}}, record)
+    assert record.key == b'{"Id":{"N":"101"}}'
+    assert record.event is shown
