@@ -355,3 +355,4 @@ class Fleet:
                 self._look_at = -inf
             finally:
                 self._announce()
+            self._tell_trust()  # a turn may last longer than trust does, where much is begun and the store is slow

@@ -72,6 +72,7 @@ class NotingTenant:
         self.finish_seconds = 0.0
         self.gives = True
         self.failures = 0
+        self.fence_seconds = 0.0
         self.startable: Callable[[Lease], bool] = lambda _lease: True
         self.working: dict[str, Lease] = {}
         self.fenced: list[tuple[str, bool]] = []
@@ -86,7 +87,7 @@ class NotingTenant:
         return [(lease, self.startable(lease)) for lease in leases_of(self.mapping, rows)]
 
     async def granted(self, lease: Lease, *, was_expired: bool) -> None:
-        await anyio.lowlevel.checkpoint()
+        await anyio.sleep(self.fence_seconds)
         self.fenced.append((lease.key.key, was_expired))
         if self.failures:
             self.failures -= 1

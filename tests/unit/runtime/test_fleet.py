@@ -1,6 +1,7 @@
 """A fleet of brokers on one store: who owns what, when one comes, goes, crashes or is paused."""
 
 from contextlib import asynccontextmanager
+from itertools import pairwise
 from random import Random
 
 import anyio
@@ -460,6 +461,16 @@ async def test_tenants_hear_that_trust_is_extended():
         assert len(first.tenant.trusted) >= 4
         assert first.tenant.trusted == sorted(set(first.tenant.trusted))
         assert first.tenant.trusted[-1] == first.fleet.trusted_until
+
+
+async def test_tenants_hear_of_trust_while_many_leases_are_begun_slowly():
+    async with worlds(shards=64) as world:
+        first = world.start()
+        first.tenant.fence_seconds = 4.0
+        await world.until(lambda: len(first.tenant.working) == 64)
+
+        steps = [later - earlier for earlier, later in pairwise(first.tenant.trusted)]
+        assert max(steps) <= 2 * world.timing.beat_seconds
 
 
 async def test_a_broker_that_ends_without_the_store_is_evicted_later():
