@@ -244,10 +244,14 @@ class ShardRegister:
         await self._forget(rows, *sorted(keys_of_other_generations(rows, self.generation), reverse=True))
         return bool(survey.create or gone)
 
-    async def name_children(self, children: Iterable[Shard]) -> None:
-        """The end of a shard has named the shards that follow: they get their rows at once. Raises `BrokerError`."""
+    async def name_children(self, children: Iterable[Shard], generation: str) -> None:
+        """The end of a shard has named the shards that follow: they get their rows at once. Raises `BrokerError`.
+
+        `generation` is that of the shard: a stream that was made again has other shards with the same names.
+        """
         rows = await self._store.read(self._uuid)
-        await self._create(named_rows(children, self._shard_rows(rows)), self.generation)
+        if generation == self.generation:
+            await self._create(named_rows(children, self._shard_rows(rows)), generation)
 
     def _tell_lost(self, shard_id: str, checkpoint: Checkpoint | None) -> None:
         self.lost_count += 1

@@ -61,7 +61,7 @@ class ShardRun:
         """Whether the shard is closed and everything in it is settled."""
         self.children: tuple[Shard, ...] = ()
         self._tools = tools
-        self._generation = generation
+        self.generation = generation
         self._lease_until = lease_until
         self._start_at = start_at
         self._scope = CancelScope()
@@ -87,7 +87,7 @@ class ShardRun:
         positions = Positions(
             tools.store,
             partition=tools.uuid,
-            key=checkpoint_key(self._generation, self.shard.shard_id),
+            key=checkpoint_key(self.generation, self.shard.shard_id),
             epoch=self.lease.epoch,
             new_id=tools.new_id,
         )

@@ -342,7 +342,8 @@ class StreamRun:
 
     async def _follow(self, run: ShardRun) -> None:
         """A shard is finished: the shards that follow get their rows."""
-        if run.children and await self._persist(partial(self._plan.register.name_children, run.children)):
+        name = partial(self._plan.register.name_children, run.children, run.generation)
+        if run.children and await self._persist(name):
             self._plan.fleet.changed()
         self._survey_wanted.set()
 
