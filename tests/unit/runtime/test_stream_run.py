@@ -92,6 +92,23 @@ async def test_a_checkpoint_that_is_not_understood_stops_its_mapping_and_no_othe
         assert all(status.healthy for status in broker.statuses())
 
 
+async def test_a_disabled_mapping_reads_nothing_and_goes_on_where_it_was(pair: Pair) -> None:
+    enabled = pair.mappings
+    pair.streams[0].put("before", b"1")
+    async with pair.broker():
+        await anyio.sleep(5.0)
+    pair.mappings = [mapping.model_copy(update={"enabled": False}) for mapping in enabled]
+    pair.streams[0].put("meanwhile", b"1")
+    async with pair.broker() as broker:
+        await anyio.sleep(60.0)
+        assert [status.state for status in broker.statuses()] == ["Disabled", "Disabled"]
+    assert pair.handled == ["before"]
+    pair.mappings = enabled
+    async with pair.broker():
+        await anyio.sleep(5.0)
+    assert pair.handled == ["before", "meanwhile"]
+
+
 async def test_an_invocation_that_is_throttled_is_the_last_result(pair: Pair) -> None:
     pair.slots, pair.busy_seconds = 1, 10.0
     async with pair.broker() as broker:
