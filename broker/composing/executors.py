@@ -4,6 +4,8 @@ from collections.abc import Iterable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import replace
 
+from anyio import CapacityLimiter
+
 from broker.composing.surroundings import Surroundings
 from broker.errors import ConfigurationError, Mistake
 from broker.executors.http import HttpExecutor
@@ -22,10 +24,16 @@ class Executors:
         self._functions = functions
         self._around = around
         self._executors: dict[tuple[str, str], Executor] = {}
+        self._gates: dict[tuple[str, str], CapacityLimiter] = {}
 
     def of(self, mapping: EventSourceMapping) -> Executor:
         """That of a mapping which was opened."""
         return self._executors[_key(mapping)]
+
+    def gate_of(self, mapping: EventSourceMapping) -> CapacityLimiter | None:
+        """Where the shards of its mappings take turns; None where it runs as many invocations as are asked."""
+        concurrency = self.of(mapping).concurrency
+        return None if concurrency is None else self._gates.setdefault(_key(mapping), CapacityLimiter(concurrency))
 
     async def open(self, mappings: Iterable[EventSourceMapping], stack: AsyncExitStack) -> None:
         """Opens what the mappings need, closed with `stack`. Raises `ConfigurationError`."""

@@ -41,6 +41,7 @@ def stream_run(parts: Parts, mapping: StreamMapping, *, store: StateStore, fleet
         chance=around.chance,
         new_id=around.new_id,
         observe=observe,
+        gate=parts.executors.gate_of(mapping),
     )
     register = ShardRegister(
         uuid=facts.uuid,

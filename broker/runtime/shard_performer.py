@@ -5,7 +5,7 @@ from math import inf
 from typing import assert_never
 from uuid import UUID
 
-from anyio import CancelScope, current_time
+from anyio import CancelScope, CapacityLimiter, current_time
 
 from broker.core.events import Finished, Tell
 from broker.core.stream_events import (
@@ -50,9 +50,14 @@ class ShardPerformer:
         clock: Clock,
         chance: Callable[[], float],
         observe: Callable[[Observation], None],
+        gate: CapacityLimiter | None = None,
         settlement_seconds: float = 30.0,
     ) -> None:
-        """`run_id` makes the request ids of this run unique; `chance` draws jitter from [0, 1)."""
+        """`run_id` makes the request ids of this run unique; `chance` draws jitter from [0, 1).
+
+        `gate` has as many tokens as the executor has slots: all shards of its mappings take turns at it, first come,
+        first served, so that one shard that is always ready does not keep the others out.
+        """
         self._shard_id = shard_id
         self._reader = reader
         self._positions = positions
@@ -63,6 +68,9 @@ class ShardPerformer:
         self._clock = clock
         self._chance = chance
         self._observe = observe
+        self._gate = gate
+        self._waiting: set[CancelScope] = set()
+        self._lease_until = -inf
         self._settlement_seconds = settlement_seconds
         self._settlements_end_at = inf
         self._settling: set[CancelScope] = set()
@@ -98,8 +106,30 @@ class ShardPerformer:
         return PageRead(number=read.number, page=page)
 
     async def _invoke(self, invoke: InvokeStream) -> ShardEvent:
+        number = invoke.batch.number
+        if self._gate is None:
+            return await self._invoke_at_once(invoke)
+        if not await self._is_admitted(self._gate):
+            return NotStarted(number=number)
+        try:
+            return await self._invoke_at_once(invoke)
+        finally:
+            self._gate.release()
+
+    async def _is_admitted(self, gate: CapacityLimiter) -> bool:
+        """Waits for its turn; False where the shard is stopped meanwhile."""
+        with CancelScope() as scope:
+            self._waiting.add(scope)
+            try:
+                await gate.acquire()
+                return True
+            finally:
+                self._waiting.discard(scope)
+        return False
+
+    async def _invoke_at_once(self, invoke: InvokeStream) -> ShardEvent:
         number, target = invoke.batch.number, self._target
-        if self._clock.now() >= invoke.start_before:
+        if self._clock.now() >= max(invoke.start_before, self._lease_until):
             return NotStarted(number=number)
         invocation = Invocation(
             request_id=self._request_id(number),
@@ -148,6 +178,15 @@ class ShardPerformer:
             finally:
                 self._settling.discard(scope)
         return Discarded(number=discarded.number, problem=problem, is_final=is_final, chance=self._chance())
+
+    def extend(self, until_at: float) -> None:
+        """The lease is certain until then: also for what has waited for its turn meanwhile."""
+        self._lease_until = until_at
+
+    def admit_no_more(self) -> None:
+        """Lets nothing begin that waits for its turn."""
+        for scope in self._waiting:
+            scope.cancel()
 
     def limit_settlements(self, seconds: float) -> None:
         """From now on, no settlement lasts longer than so many seconds from now."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from math import inf
 from uuid import UUID
 
-from anyio import CancelScope, current_time, move_on_after
+from anyio import CancelScope, CapacityLimiter, current_time, move_on_after
 
 from broker.core.lease_rows import checkpoint_key
 from broker.core.shard_consumer import ShardConsumer
@@ -41,6 +41,8 @@ class ShardTools:
     chance: Callable[[], float]
     new_id: Callable[[], UUID]
     observe: Callable[[Observation], None]
+    gate: CapacityLimiter | None = None
+    """Where the shards of all mappings of one executor take turns; None where it runs as many as are asked."""
 
 
 class ShardRun:
@@ -154,6 +156,7 @@ class ShardRun:
             clock=tools.clock,
             chance=tools.chance,
             observe=tools.observe,
+            gate=tools.gate,
         )
         performer.limit_settlements(self._settlements_end_at - current_time())
         return performer
@@ -161,8 +164,12 @@ class ShardRun:
     # ---- from outside
 
     def extend(self, until_at: float) -> None:
-        """The lease is certain for longer."""
+        """The lease is certain for longer, unless it was lost before: then the others are, or those of a new worker."""
+        if self.is_lost:
+            return
         self._lease_until = until_at
+        if self._performer is not None:
+            self._performer.extend(until_at)
         if self._driver is not None:
             self._driver.hear(LeaseExtended(until_at=until_at))
 
@@ -172,6 +179,8 @@ class ShardRun:
         self._ends_at = self._scope.deadline = min(self._ends_at, current_time() + seconds)
         if self._driver is not None:
             self._driver.stop(self._stop_at)
+        if self._performer is not None:
+            self._performer.admit_no_more()
 
     def hand_over(self, to: str, seconds: float) -> None:
         """Drains, for the worker that has asked, or for whoever comes."""
