@@ -134,30 +134,34 @@ def _is_free(shard: Shard, rows: Rows) -> bool:
     return all(parent not in rows or rows[parent].is_finished for parent in shard.parents)
 
 
-def named_rows(children: Iterable[Shard], rows: Rows) -> list[StartRow]:
-    """The rows of shards that the end of a shard names, to be written at once.
+def named_rows(children: Iterable[Shard], rows: Rows, *, born_after: float = 0.0) -> list[StartRow]:
+    """The rows of shards that the end of a shard names, to be written at once; `born_after` is when it was enabled.
 
     A child one of whose parents has no row is left to the next listing.
     """
-    return [_later(shard, rows) for shard in children if _is_missing(shard, rows) and set(shard.parents) <= rows.keys()]
+    return [
+        _later(shard, rows, born_after)
+        for shard in children
+        if _is_missing(shard, rows) and set(shard.parents) <= rows.keys()
+    ]
 
 
 def _is_missing(shard: Shard, rows: Rows) -> bool:
     return shard.shard_id not in rows or not rows[shard.shard_id].is_complete
 
 
-def _later(shard: Shard, rows: Rows) -> StartRow:
+def _later(shard: Shard, rows: Rows, born_after: float) -> StartRow:
     """A shard that was found after the mapping was enabled; a checkpoint wins.
 
-    Nothing came to it before what its parents have settled: if it is not read for too long after that, what it had may
-    have expired.
+    Nothing came to it before what its parents have settled, nor before the mapping was enabled: if it is not read for
+    too long after that, what it had may have expired.
     """
     known = rows[shard.shard_id].checkpoint if shard.shard_id in rows else None
     if known is not None:
         return shard, known
     parents = [rows[parent].checkpoint if parent in rows else None for parent in shard.parents]
     settled_at = min((parent.settled_at if parent else 0.0 for parent in parents), default=0.0)
-    return shard, Checkpoint(position=TrimHorizon(), settled_at=settled_at)
+    return shard, Checkpoint(position=TrimHorizon(), settled_at=max(settled_at, born_after))
 
 
 # ---- listing
@@ -169,14 +173,17 @@ class Lineage:
     def __init__(self) -> None:
         self._absences: dict[str, int] = {}
 
-    def survey(self, rows: Rows, listing: Sequence[Shard], *, refused: Collection[str] = ()) -> Survey:
+    def survey(
+        self, rows: Rows, listing: Sequence[Shard], *, refused: Collection[str] = (), born_after: float = 0.0
+    ) -> Survey:
         """What is to be done now. `rows` must have been read before the listing was asked for.
 
-        `refused` are shards of which the stream has just said that it does not know them.
+        `refused` are shards of which the stream has just said that it does not know them; `born_after` is the service's
+        time at which the mapping was enabled: shards that had no row then came later.
         """
         self._count(rows, listing)
         gone = self._gone(refused)
-        create, waiting = _to_create(rows, listing, gone)
+        create, waiting = _to_create(rows, listing, gone, born_after)
         lost = tuple(
             shard_id for shard_id, row in rows.items() if shard_id in gone and not row.is_finished and not row.is_read
         )
@@ -201,7 +208,9 @@ class Lineage:
         return frozenset(twice).union(refused)
 
 
-def _to_create(rows: Rows, listing: Sequence[Shard], gone: frozenset[str]) -> tuple[list[StartRow], list[str]]:
+def _to_create(
+    rows: Rows, listing: Sequence[Shard], gone: frozenset[str], born_after: float
+) -> tuple[list[StartRow], list[str]]:
     """The rows to be made, and the shards that have to wait for theirs."""
     create: list[StartRow] = []
     waiting: list[str] = []
@@ -210,7 +219,7 @@ def _to_create(rows: Rows, listing: Sequence[Shard], gone: frozenset[str]) -> tu
         if shard.shard_id in gone or not _is_missing(shard, rows):
             continue
         if over.issuperset(shard.parents):
-            create.append(_later(shard, rows))
+            create.append(_later(shard, rows, born_after))
             over.add(shard.shard_id)
         else:
             waiting.append(shard.shard_id)

@@ -12,6 +12,7 @@ from typing import Generic, Protocol, TypeVar
 
 from anyio import Event, create_task_group, move_on_after
 from anyio.abc import TaskGroup
+from anyio.lowlevel import checkpoint_if_cancelled
 
 from broker.core.events import Finished, Invoke, Returned, Stopping, Tell, Woke
 from broker.core.stream_events import InvokeStream
@@ -112,6 +113,8 @@ class Driver(Generic[EventT, ActionT]):
         """Performs an action, and then the first of each that follows."""
         following: ActionT | None = action
         while following is not None:
+            if isinstance(following, Invoke | InvokeStream):
+                await checkpoint_if_cancelled()  # a handler runs up to its first await before it is cancelled
             following = self._hear(await self._performer.perform(following), tasks)
 
     def _hear(self, event: EventT | Common, tasks: TaskGroup) -> ActionT | None:

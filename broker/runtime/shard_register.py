@@ -234,7 +234,7 @@ class ShardRegister:
         if description.generation != self.generation:
             await self.enable()
             return True
-        survey = self._lineage.survey(self._shard_rows(rows, live), listing)
+        survey = self._lineage.survey(self._shard_rows(rows, live), listing, born_after=_enabled_at(rows))
         await self._create(survey.create, self.generation)
         for shard_id in survey.lost:
             self._tell_lost(shard_id, self._checkpoint(rows, shard_id))
@@ -251,7 +251,7 @@ class ShardRegister:
         """
         rows = await self._store.read(self._uuid)
         if generation == self.generation:
-            await self._create(named_rows(children, self._shard_rows(rows)), generation)
+            await self._create(named_rows(children, self._shard_rows(rows), born_after=_enabled_at(rows)), generation)
 
     def _tell_lost(self, shard_id: str, checkpoint: Checkpoint | None) -> None:
         self.lost_count += 1
@@ -293,3 +293,9 @@ class ShardRegister:
 def _is_recreated(row: Row | None, description: StreamDescription) -> bool:
     """Whether the stream is another one than the mapping began with: deleted, and made again under its name."""
     return row is not None and (row.value.get("recreated", False) or row.value["generation"] != description.generation)
+
+
+def _enabled_at(rows: Mapping[str, Row]) -> float:
+    """The service's time when the mapping was enabled; 0 where it is not known."""
+    mapping = rows.get(MAPPING_KEY)
+    return float(mapping.value.get("enabled_at", 0.0)) if mapping else 0.0

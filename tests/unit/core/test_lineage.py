@@ -130,6 +130,13 @@ def test_a_shard_that_is_found_later_is_as_old_as_what_its_parents_have_settled(
     assert named_rows([merged], rows(*known.values(), row(RIGHT, None))) == [(merged, BEGINNING)]
 
 
+def test_a_shard_that_is_found_later_is_no_older_than_the_mapping() -> None:
+    beginning = Checkpoint(position=TrimHorizon(), settled_at=100.0)
+
+    assert named_rows([LEFT], rows(row(PARENT)), born_after=100.0) == [(LEFT, beginning)]
+    assert Lineage().survey(rows(row(PARENT)), SPLIT, born_after=100.0).create[0] == (LEFT, beginning)
+
+
 def test_a_shard_that_is_found_later_begins_at_its_oldest_record() -> None:
     survey = Lineage().survey(rows(row(PARENT)), SPLIT)
     assert survey.create == ((LEFT, BEGINNING), (RIGHT, BEGINNING))

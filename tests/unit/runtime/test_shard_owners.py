@@ -9,7 +9,7 @@ from broker.core.stream_policy import StreamPolicy
 from broker.errors import LeaseLost, StoreError
 from broker.model.discard import DiscardedBatch
 from broker.model.invocation import HandlerFailed, Invocation
-from broker.model.observation import RecordsDiscarded
+from broker.model.observation import BatchInvoked, RecordsDiscarded
 from broker.runtime.shard_run import ShardRun
 from tests.unit.runtime.shard_world import ShardWorld
 
@@ -142,6 +142,46 @@ async def test_nothing_starts_from_the_instant_on_at_which_trust_ends(world):
     assert 1 <= started <= 3
 
 
+async def test_a_lost_lease_is_not_extended_with_the_others_while_its_last_write_is_under_way(make_stream):
+    world = ShardWorld(make_stream("clicks"))
+    world.store.slow("write", request_seconds=100, caller="epoch 1", calls=100)
+    run = world.owner(1, lease_until=world.stream.clock.now() + 1.5)
+    world.store.restore()
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(begin_at_once, world, run)
+        await anyio.sleep(3)
+        invoked = len([each for each in world.seen if isinstance(each, BatchInvoked)])
+        run.lose()
+        run.extend(world.stream.clock.now() + 10)
+        await anyio.sleep(1)
+        assert len([each for each in world.seen if isinstance(each, BatchInvoked)]) == invoked == len(world.started)
+
+
+async def begin_at_once(world: ShardWorld, run: ShardRun) -> None:
+    """Fences although the store is slow for what follows."""
+    slow, world.store._faults.slow = world.store._faults.slow, []
+    await run.begin()
+    world.store._faults.slow = slow
+    await run.run()
+
+
+@pytest.mark.parametrize("after", [0.1, 0.5, 0.9])
+async def test_a_discard_that_ends_after_the_lease_was_lost_lets_nothing_start(make_stream, after):
+    policy = StreamPolicy(batch_size=3, maximum_retry_attempts=0, has_destination=True)
+    world = ShardWorld(make_stream("clicks"), policy=policy)
+    world.destination = SlowDestination()
+    world.handle = fail
+    run = world.owner(1)
+    await run.begin()
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(run.run)
+        await anyio.sleep(after)
+        run.lose()
+
+    assert len(world.started) == 1
+    assert len(world.destination.sent) == 1
+
+
 async def test_a_later_owner_that_was_first_makes_begin_fail(world):
     await world.owner(2).begin()
     with pytest.raises(LeaseLost):
@@ -205,6 +245,10 @@ async def test_a_limit_of_settlements_counts_from_when_it_was_set(make_stream):
     assert world.stream.clock.now() - lost_at <= 0.001
 
 
+async def fail(_invocation: Invocation):
+    return HandlerFailed(error_type="E", message="no")
+
+
 class SlowDestination:
     """Takes a second for what it is sent, and notes it at the end."""
 
@@ -221,10 +265,6 @@ async def test_a_discard_under_way_is_finished_though_its_run_is_cancelled(make_
     policy = StreamPolicy(batch_size=12, maximum_retry_attempts=0, has_destination=True)
     world = ShardWorld(make_stream("clicks"), policy=policy)
     world.destination = SlowDestination()
-
-    async def fail(_invocation: Invocation):
-        return HandlerFailed(error_type="E", message="no")
-
     world.handle = fail
     run = world.owner(1)
     await run.begin()
