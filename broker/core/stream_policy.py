@@ -41,7 +41,7 @@ class StreamPolicy:
     factor: int = 1
     """`ParallelizationFactor`: lanes of one shard, 1-10."""
     maximum_record_age_seconds: int = -1
-    """-1 for as long as the stream keeps the record."""
+    """-1 for never: a record in hand is tried on also when the stream no longer keeps it (AWS gives up then)."""
     maximum_retry_attempts: int = -1
     """-1 for as often as it takes."""
     bisect: bool = False

@@ -153,7 +153,7 @@ class StreamMapping(MappingFields):
     maximum_record_age_in_seconds: Annotated[int, Field(ge=-1, le=604_800), AfterValidator(_check_age)] = -1
     """Older records are given up: -1 for never, or 60-604800."""
     maximum_retry_attempts: Annotated[int, Field(ge=-1, le=10_000)] = -1
-    """How often a batch that fails is tried again before it is given up; -1 for as long as the stream keeps it."""
+    """How often a batch that fails is tried again before it is given up; -1 for as often as it takes."""
     bisect_batch_on_function_error: bool = False
     """Whether a batch that fails is split in two, which uses up no retries."""
     tumbling_window_in_seconds: Annotated[int, Field(ge=0, le=900)] = 0

@@ -95,6 +95,8 @@ class StreamRun:
         lanes = [lane for shard in shards for lane in shard.lanes]
         counts = {name: getattr(self._past, name) + sum(getattr(each, name) for each in shards) for name in CUMULATIVE}
         counts["lost_count"] += self._plan.register.lost_count
+        in_a_shard = next((f"{each.shard}: {each.problem}" for each in shards if each.problem), "")
+        problem = self._life.problem or in_a_shard
         return StreamStatistics(
             shards=tuple(shards),
             **counts,
@@ -102,12 +104,9 @@ class StreamRun:
             in_flight_records=sum(lane.in_flight_records for lane in lanes),
             buffered_records=sum(lane.buffered_records for lane in lanes),
             stuck_batches=sum(lane.state == "stuck" for lane in lanes),
-            problem=next(
-                (f"{each.shard}: {each.problem}" for each in shards if each.problem),
-                self._rows_problem or self._plan.fleet.problem,
-            ),
+            problem=in_a_shard or self._rows_problem or self._plan.fleet.problem,
             last_result=next((each.last_result for each in shards if each.last_result), self._past.last_result),
-            last_processing_result=self._last_processing_result,
+            last_processing_result=f"PROBLEM: {problem}" if problem else self._last_processing_result,
             paused=tuple(_pause_text(shard, note) for shard, note in sorted(self._pauses.items())),
         )
 
@@ -200,8 +199,6 @@ class StreamRun:
 
     async def _wait_after(self, problem: str, backoff: Backoff) -> None:
         self._life.problem = problem
-        if self._last_processing_result == _NOTHING_PROCESSED or backoff.failures:
-            self._last_processing_result = f"PROBLEM: {problem}"
         delay = backoff.failed(self._tools.clock.now(), self._tools.chance())
         self._observe(SourceProblem(problem=problem, delay_seconds=delay))
         with move_on_after(delay):

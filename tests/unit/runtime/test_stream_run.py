@@ -15,7 +15,7 @@ from broker.config import identity_of, parse_function, parse_mapping
 from broker.core.lease_rows import CHECKPOINT_PREFIX
 from broker.model.status import StreamStatistics
 from broker.stores.memory import MemoryStateStore
-from broker.testing import InMemoryStream, InMemoryStreamSource, VirtualClock
+from broker.testing import InMemoryQueueSource, InMemoryStream, InMemoryStreamSource, VirtualClock
 
 pytestmark = pytest.mark.anyio
 
@@ -33,9 +33,6 @@ class Pair:
     clock: VirtualClock = field(default_factory=VirtualClock)
     store: MemoryStateStore = field(default_factory=MemoryStateStore)
     handled: list[str] = field(default_factory=list)
-    busy_seconds: float = 0.0
-    slots: int | None = None
-    """`ReservedConcurrentExecutions`."""
     numbers: Any = field(default_factory=lambda: count(1))
 
     def __post_init__(self) -> None:
@@ -46,7 +43,6 @@ class Pair:
 
     def broker(self) -> Broker:
         async def handler(event: dict[str, Any], _context: Any) -> None:
-            await anyio.sleep(self.busy_seconds)
             self.handled += [record["kinesis"]["partitionKey"] for record in event["Records"]]
 
         def new_id() -> UUID:
@@ -54,11 +50,7 @@ class Pair:
 
         return Broker(
             settings=BrokerSettings(),
-            functions=[
-                parse_function(
-                    function_name="f", callable=handler, timeout=20, reserved_concurrent_executions=self.slots
-                )
-            ],
+            functions=[parse_function(function_name="f", callable=handler, timeout=20)],
             mappings=self.mappings,
             streams={stream.arn: InMemoryStreamSource(stream) for stream in self.streams},
             store=self.store,
@@ -109,17 +101,28 @@ async def test_a_disabled_mapping_reads_nothing_and_goes_on_where_it_was(pair: P
     assert pair.handled == ["before", "meanwhile"]
 
 
-async def test_an_invocation_that_is_throttled_is_the_last_result(pair: Pair) -> None:
-    pair.slots, pair.busy_seconds = 1, 10.0
-    async with pair.broker() as broker:
-        assert _results(broker) == ["No records processed", "No records processed"]
-        pair.streams[0].put("first", b"1")
-        await anyio.sleep(5.0)
-        pair.streams[1].put("second", b"2")
-        await anyio.sleep(3.0)
-        assert _results(broker) == ["No records processed", "PROBLEM: Function call failed"]
+async def test_an_invocation_that_is_throttled_is_the_last_result(make_queue, make_stream) -> None:
+    queue, stream = make_queue(), make_stream()
+    broker = Broker(
+        sources={queue.arn: InMemoryQueueSource(queue)},
+        streams={stream.arn: InMemoryStreamSource(stream)},
+        surroundings=Surroundings(clock=stream.clock, raise_bugs=True),
+    )
+
+    async def handle(_event, _context):
+        await anyio.sleep(8.0)
+
+    function = {"function_name": "busy", "timeout": 20, "reserved_concurrent_executions": 1}
+    broker.event_source_mapping(queue.arn, **function)(handle)
+    broker.event_source_mapping(stream.arn, starting_position="TRIM_HORIZON", **function)(handle)
+    async with broker:
+        queue.send("it holds the only slot")
+        await anyio.sleep(1.0)
+        stream.put("key", b"1")
+        await anyio.sleep(4.0)
+        assert _results(broker)[0] == "PROBLEM: Function call failed"
         await anyio.sleep(60.0)
-        assert _results(broker) == ["OK", "OK"]
+        assert _results(broker)[0] == "OK"
 
 
 def _results(broker: Broker) -> list[str]:
