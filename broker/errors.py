@@ -94,6 +94,12 @@ class StoreError(BrokerError):
         self.retryable = retryable
 
 
+class EnabledElsewhere(BrokerError):  # noqa: N818 - what is happening
+    """Another broker is writing the rows that a mapping begins with: it is waited for."""
+
+    retryable = True
+
+
 class RowConflict(StoreError):  # noqa: N818 - what has happened
     """Somebody else has written the row meanwhile: nothing was written."""
 

@@ -6,8 +6,9 @@ was written to it between its birth and its discovery is in nobody else's hands.
 the stream and those that follow it have rows: time alone ends nothing.
 
 How it works: rows are made parents first, and a row is made only when each parent has one, or is gone: missing from two
-complete listings, or refused as unknown. So in the rows alone, which is all that most workers see, a parent without a
-row is one that is over, and `startable` needs no listing. `Lineage` counts the listings in which a shard was missing.
+complete listings. So in the rows alone, which is all that most workers see, a parent without a row is one that is over,
+and `startable` needs no listing. `Lineage` counts the listings in which a shard was missing. A shard whose iterator is
+refused as unknown is finished by whoever reads it.
 
 A shard whose row was read *before* the listing was asked for must be in it; hence the order that `survey` demands. An
 instant of enabling must have been told by the service *after* the listing came: then whatever was closed in the listing
@@ -26,7 +27,7 @@ the mapping says LATEST is observed. Two listings, and the fate of rows whose sh
 """
 
 import math
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -173,16 +174,13 @@ class Lineage:
     def __init__(self) -> None:
         self._absences: dict[str, int] = {}
 
-    def survey(
-        self, rows: Rows, listing: Sequence[Shard], *, refused: Collection[str] = (), born_after: float = 0.0
-    ) -> Survey:
+    def survey(self, rows: Rows, listing: Sequence[Shard], *, born_after: float = 0.0) -> Survey:
         """What is to be done now. `rows` must have been read before the listing was asked for.
 
-        `refused` are shards of which the stream has just said that it does not know them; `born_after` is the service's
-        time at which the mapping was enabled: shards that had no row then came later.
+        `born_after` is the service's time at which the mapping was enabled: shards that had no row then came later.
         """
         self._count(rows, listing)
-        gone = self._gone(refused)
+        gone = self._gone()
         create, waiting = _to_create(rows, listing, gone, born_after)
         lost = tuple(
             shard_id for shard_id, row in rows.items() if shard_id in gone and not row.is_finished and not row.is_read
@@ -203,9 +201,8 @@ class Lineage:
         known = set(rows).union(*(shard.parents for shard in listing))
         self._absences = {missing: self._absences.get(missing, 0) + 1 for missing in known - listed}
 
-    def _gone(self, refused: Collection[str]) -> frozenset[str]:
-        twice = (shard_id for shard_id, count in self._absences.items() if count >= LISTINGS_UNTIL_GONE)
-        return frozenset(twice).union(refused)
+    def _gone(self) -> frozenset[str]:
+        return frozenset(shard_id for shard_id, count in self._absences.items() if count >= LISTINGS_UNTIL_GONE)
 
 
 def _to_create(

@@ -12,6 +12,7 @@ from typing import Any
 from uuid import UUID
 
 from broker.core.lease_rows import (
+    CHECKPOINT_PREFIX,
     checkpoint_key,
     checkpoint_of,
     checkpoint_value,
@@ -30,7 +31,7 @@ from broker.core.lineage import (
     start_rows,
     startable,
 )
-from broker.errors import BrokerError, RowConflict, StoreError
+from broker.errors import BrokerError, EnabledElsewhere, RowConflict, StoreError
 from broker.model.checkpoint import Checkpoint
 from broker.model.lease import Lease, LeaseKey, Row
 from broker.model.observation import Observation, RecordsLost
@@ -119,7 +120,7 @@ class ShardRegister:
         """Lets a broker that is writing the rows finish; one that has died in between does not move the version."""
         if self._seen_version != row.version:
             self._seen_version = row.version
-            raise BrokerError("another broker is enabling the mapping: waiting for it")
+            raise EnabledElsewhere("another broker is enabling the mapping: waiting for it")
 
     async def take_over(self, rows: Iterable[StartRow], description: StreamDescription) -> None:
         """Begins with progress that was made elsewhere, in place of the starting position; what stands is kept.
@@ -148,9 +149,12 @@ class ShardRegister:
             "started": False,
         }
         version = row.version if row else 0
-        await self._write(MAPPING_KEY, value, version)
-        await self._create(rows, description.generation)
-        await self._write(MAPPING_KEY, {**value, "started": True}, version + 1)
+        try:
+            await self._write(MAPPING_KEY, value, version)
+            await self._create(rows, description.generation)
+            await self._write(MAPPING_KEY, {**value, "started": True}, version + 1)
+        except RowConflict as conflict:
+            raise EnabledElsewhere("another broker is enabling the mapping, too: looking again") from conflict
         self._adopt(description.generation)
 
     def _adopt(self, generation: str) -> None:
@@ -241,8 +245,17 @@ class ShardRegister:
         gone = [*survey.forget, *survey.lost]
         for shard_id in gone:
             await self._forget(rows, shard_key(self.generation, shard_id), checkpoint_key(self.generation, shard_id))
-        await self._forget(rows, *sorted(keys_of_other_generations(rows, self.generation), reverse=True))
+        await self._forget_other_generations(rows)
         return bool(survey.create or gone)
+
+    async def _forget_other_generations(self, rows: Mapping[str, Row]) -> None:
+        """Removes what a stream of this name that is no more has left, and tells of what was not settled in it."""
+        keys = sorted(keys_of_other_generations(rows, self.generation), reverse=True)
+        for key in keys:
+            if key.startswith(CHECKPOINT_PREFIX) and not (left := checkpoint_of(rows[key])[1]).finished:
+                detail = "the stream was deleted and made again before everything in the shard was settled"
+                self._tell_lost(key.rpartition(":")[2], left, is_certain=False, detail=detail)
+        await self._forget(rows, *keys)
 
     async def name_children(self, children: Iterable[Shard], generation: str) -> None:
         """The end of a shard has named the shards that follow: they get their rows at once. Raises `BrokerError`.
@@ -253,7 +266,14 @@ class ShardRegister:
         if generation == self.generation:
             await self._create(named_rows(children, self._shard_rows(rows), born_after=_enabled_at(rows)), generation)
 
-    def _tell_lost(self, shard_id: str, checkpoint: Checkpoint | None) -> None:
+    def _tell_lost(
+        self,
+        shard_id: str,
+        checkpoint: Checkpoint | None,
+        *,
+        is_certain: bool = True,
+        detail: str = "the shard has left the stream before everything in it was settled",
+    ) -> None:
         self.lost_count += 1
         position = checkpoint.position if checkpoint else None
         after = position.number if isinstance(position, AfterSequenceNumber) else "the beginning"
@@ -262,8 +282,8 @@ class ShardRegister:
                 shard=shard_id,
                 after=after,
                 before="",
-                is_certain=True,
-                detail="the shard has left the stream before everything in it was settled",
+                is_certain=is_certain,
+                detail=detail,
             )
         )
 

@@ -10,7 +10,7 @@ from anyio.abc import TaskGroup
 
 from broker.core.lifecycle import Step
 from broker.core.retry import Backoff
-from broker.errors import LeaseLost, ReadFault, StoreError
+from broker.errors import EnabledElsewhere, LeaseLost, ReadFault, StoreError
 from broker.model.batch import Reason
 from broker.model.lease import Lease, LeaseKey, Row
 from broker.model.observation import (
@@ -191,7 +191,11 @@ class StreamRun:
                 fault = fault_of(error)
                 if fault is None:
                     raise
-                await self._wait_after(str(fault), backoff)
+                if isinstance(fault, EnabledElsewhere):
+                    with move_on_after(backoff.failed(self._tools.clock.now(), self._tools.chance())):
+                        await self._stopping.wait()
+                else:
+                    await self._wait_after(str(fault), backoff)
             else:
                 self._recovered()
                 return True

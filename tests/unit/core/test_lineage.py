@@ -169,17 +169,6 @@ def test_a_parent_that_one_listing_missed_is_not_trimmed() -> None:
     assert lineage.survey({}, (PARENT, LEFT)).lost == ()
 
 
-def test_a_parent_that_the_stream_refuses_as_unknown_is_over_at_once() -> None:
-    assert names(Lineage().survey({}, (LEFT,), refused={"p"}).create) == ["l"]
-
-
-def test_a_shard_that_is_refused_though_it_is_listed_gets_no_row_again() -> None:
-    survey = Lineage().survey(rows(row(PARENT)), SPLIT, refused={"p"})
-    assert survey.lost == ("p",)
-    assert names(survey.create) == ["l", "r"]
-    assert names(Lineage().survey({}, SPLIT, refused={"p"}).create) == ["l", "r"]
-
-
 def test_an_unfinished_shard_that_two_listings_miss_is_lost_by_name_and_its_children_start() -> None:
     lineage = Lineage()
     known = rows(row(PARENT), row(LEFT, BEGINNING))

@@ -9,7 +9,7 @@ import pytest
 
 from broker.core.lease_rows import checkpoint_key, checkpoint_of, shard_key
 from broker.errors import BrokerError, StoreError
-from broker.model.observation import Observation
+from broker.model.observation import Observation, RecordsLost
 from broker.model.stream import AtTimestamp, TrimHorizon
 from broker.runtime.shard_register import MAPPING_KEY, Beginning, ShardRegister
 from broker.testing import InMemoryStream, InMemoryStreamSource
@@ -134,6 +134,9 @@ async def test_a_stream_that_was_made_again_begins_at_its_beginning_and_its_old_
     assert not any(old in key for key in rows)
     _, checkpoint = checkpoint_of(rows[checkpoint_key(broker.generation, registers.stream.open_shard_ids[0])])
     assert checkpoint.position == TrimHorizon()
+    lost = [each for each in registers.seen if isinstance(each, RecordsLost)]
+    assert [(each.shard, each.is_certain) for each in lost] == [(f"shardId-{n:012}", False) for n in (2, 1, 0)]
+    assert broker.lost_count == 3
 
 
 async def test_children_that_a_shard_of_an_earlier_stream_names_get_no_rows(registers):
