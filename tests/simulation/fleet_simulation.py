@@ -11,8 +11,8 @@ from tests.simulation.fleet_world import World
 
 SETTLE_SECONDS = 1800.0
 """After the faults: the longest back-off, a hung handler, a lease, an aged record, one after the other, and more."""
-LAST_SECONDS = 35.0
-"""Enough for the survivors to evict whoever crashed last, and to hear of everything."""
+LAST_SECONDS = 15.0
+"""Enough for the survivors to evict whoever crashed last."""
 
 
 def simulate(plan: FleetPlan) -> World:
