@@ -4,6 +4,7 @@ DEV := .venvs/dev
 EMULATOR := .venvs/emulator
 KINESIS := .venvs/kinesis
 BIN := $(DEV)/bin
+FLEETS := tests/simulation/test_fleet_simulation.py
 
 help: ## what there is
 	@sed -nE 's/^([a-z-]+):.*## /  make \1	/p' $(MAKEFILE_LIST) | expand -t 26
@@ -44,8 +45,9 @@ test-integration: $(DEV)/.ready $(EMULATOR)/.ready ## real protocols in containe
 test-mutants: $(DEV)/.ready ## each kept bug is put back; the test that is named after it must fail
 	$(BIN)/python -m tests.mutants $(ARGS)
 
-coverage: ## the tests with coverage, then its gates
-	$(MAKE) test ARGS="--cov --cov-report= $(ARGS)"
+coverage: ## the tests, with coverage but for the simulated fleets, which it would slow down; then its gates
+	$(MAKE) test ARGS="--cov --cov-report= --ignore=$(FLEETS) $(ARGS)"
+	$(MAKE) test ARGS="$(FLEETS) $(ARGS)"
 	$(MAKE) coverage-report
 
 coverage-report: $(DEV)/.ready ## the gates: every branch of model and core, 90 % elsewhere
