@@ -166,7 +166,7 @@ class World:
                 self.finish()
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(
     seed=st.integers(0, 2**32),
     starting_position=st.sampled_from(["TRIM_HORIZON", "LATEST", "AT_TIMESTAMP"]),
