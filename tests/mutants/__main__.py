@@ -27,6 +27,7 @@ from pathlib import Path
 HERE = Path(__file__).parent
 PROJECT = HERE.parent.parent
 COPIED = ("broker", "tests", "config", "pyproject.toml")
+LIMIT_SECONDS = 120
 TESTS_FAILED = 1
 """pytest's exit code where tests ran and some failed."""
 NONSENSE = re.compile(r": (NameError|SyntaxError|ImportError|ModuleNotFoundError|AttributeError|TypeError)\b")
@@ -65,7 +66,10 @@ def problem_of(mutant: Mutant) -> str:
         if text.count(mutant.find) != 1:
             return f"its text occurs {text.count(mutant.find)} times in {mutant.file}"
         target.write_text(text.replace(mutant.find, mutant.replace), "utf-8")
-        return _verdict(_run(mutant, copy))
+        try:
+            return _verdict(_run(mutant, copy))
+        except subprocess.TimeoutExpired:
+            return f"its test did not end within {LIMIT_SECONDS} s"
 
 
 def _run(mutant: Mutant, folder: Path) -> subprocess.CompletedProcess[str]:
@@ -76,7 +80,7 @@ def _run(mutant: Mutant, folder: Path) -> subprocess.CompletedProcess[str]:
         env={"PYTHONPATH": str(folder), "PATH": "/usr/bin:/bin", "PYTHONDONTWRITEBYTECODE": "1"},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=LIMIT_SECONDS,
         check=False,
     )
 
