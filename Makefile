@@ -40,7 +40,7 @@ test-all: $(DEV)/.ready $(EMULATOR)/.ready $(KINESIS) ## with the long proofs
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not containers" --timeout 1800 $(ARGS)
 
 test-integration: $(DEV)/.ready $(EMULATOR)/.ready ## real protocols in containers (without an engine it skips, and says so)
-	$(BIN)/python -m pytest -m containers $(ARGS)
+	$(BIN)/python -m pytest -n 4 --dist loadscope -m containers $(ARGS) # most of it waits
 
 test-mutants: $(DEV)/.ready ## each kept bug is put back; the test that is named after it must fail
 	$(BIN)/python -m tests.mutants $(ARGS)
