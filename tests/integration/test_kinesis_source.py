@@ -17,6 +17,7 @@ from broker.aws.clients import Clients
 from broker.cli.emulator import Emulator
 from broker.errors import ReadFault
 from broker.model.stream import AtTimestamp, StreamRecord, TrimHorizon
+from broker.ports import ShardReader
 from broker.runtime.clock import SystemClock
 from broker.sources.kinesis import KinesisStreamSource
 from tests.conformance.stream_contract import StreamSourceContract, fault_of, only_shard, put, read, read_anew
@@ -131,6 +132,18 @@ class KinesisWorld:
         return str(summary["StreamDescriptionSummary"]["StreamStatus"])
 
 
+class RememberingSource(KinesisStreamSource):
+    """Knows its readers, so that no subscription outlives its test."""
+
+    def __init__(self, *, readers: list[ShardReader], **names: Any) -> None:
+        super().__init__(**names)
+        self._readers = readers
+
+    def reader(self, shard_id: str) -> ShardReader:
+        self._readers.append(super().reader(shard_id))
+        return self._readers[-1]
+
+
 @asynccontextmanager
 async def kinesis_world(
     patch: pytest.MonkeyPatch, *, is_pushed: bool, reshard_problem: str, shard_count: int = 1, pages: int = 1
@@ -141,10 +154,11 @@ async def kinesis_world(
             pytest.skip("ministack wants to be told the stream with the next page's token, which AWS refuses")
         patch.setattr("broker.sources.kinesis.SHARDS_PER_PAGE", PAGE_SIZE)
         shard_count = (pages - 1) * PAGE_SIZE + 1
+    readers: list[ShardReader] = []
     async with Clients() as clients:
 
         def source(arn: str) -> KinesisStreamSource:
-            return KinesisStreamSource(arn=arn, clients=clients, clock=SystemClock(), role_arn=ROLE_ARN)
+            return RememberingSource(readers=readers, arn=arn, clients=clients, clock=SystemClock(), role_arn=ROLE_ARN)
 
         name = f"orders-{uuid.uuid4().hex}"
         arn = f"arn:aws:kinesis:{REGION}:{ACCOUNT_ID}:stream/{name}"
@@ -163,7 +177,11 @@ async def kinesis_world(
             world.arn = await registered(world.client, arn)
             world.source = source(world.arn)
             world.missing = source(world.arn.replace(name, "missing"))
-        yield world
+        try:
+            yield world
+        finally:
+            for reader in readers:
+                await reader.aclose()
 
 
 async def registered(client: Any, stream_arn: str) -> str:
