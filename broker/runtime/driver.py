@@ -25,6 +25,7 @@ Heard = TypeVar("Heard", contravariant=True)
 Answer = TypeVar("Answer", covariant=True)
 Said = TypeVar("Said", covariant=True)
 Done = TypeVar("Done", contravariant=True)
+_INVOCATIONS = (Invoke, InvokeStream)
 Common = Woke | Stopping | Returned
 """What every consumer hears."""
 
@@ -113,7 +114,7 @@ class Driver(Generic[EventT, ActionT]):
         """Performs an action, and then the first of each that follows."""
         following: ActionT | None = action
         while following is not None:
-            if isinstance(following, Invoke | InvokeStream):
+            if isinstance(following, InvokeStream):
                 await checkpoint_if_cancelled()  # a handler runs up to its first await before it is cancelled
             following = self._hear(await self._performer.perform(following), tasks)
 
@@ -123,7 +124,7 @@ class Driver(Generic[EventT, ActionT]):
         for action in self._consumer.handle(event, self._clock.now()):
             if isinstance(action, Tell):
                 self._performer.tell(action)
-            elif first is None and not isinstance(action, Invoke | InvokeStream):
+            elif first is None and not isinstance(action, _INVOCATIONS):
                 first = action
             else:
                 tasks.start_soon(self._perform, action, tasks)
