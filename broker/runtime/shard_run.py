@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from math import inf
 from uuid import UUID
 
-from anyio import CancelScope, CapacityLimiter, current_time, move_on_after
+from anyio import CancelScope, CapacityLimiter, current_time, move_on_after, sleep
 
 from broker.core.lease_rows import checkpoint_key
 from broker.core.shard_consumer import ShardConsumer
@@ -118,6 +118,11 @@ class ShardRun:
     def is_over(self) -> bool:
         """Whether there is nothing more to do under this lease."""
         return self.is_finished or self.is_lost or self._stop_at is not None
+
+    async def wait_until_ordered(self) -> None:
+        """Keeps the lease until a batch of an expired owner is over: who has it next knows nothing of that batch."""
+        if not self.is_lost:
+            await sleep(max(self._start_at - self._tools.clock.now(), 0.0))
 
     async def _consume(self, positions: Positions, start: Checkpoint) -> None:
         tools = self._tools

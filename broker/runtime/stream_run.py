@@ -318,6 +318,7 @@ class StreamRun:
             self._observe(ShardStopped(shard=run.shard.shard_id, why=_why(run)))
             if run.is_finished:
                 await self._follow(run)
+            await run.wait_until_ordered()
             await self._plan.fleet.release(run.lease, run.hands_to or "")  # also what only the checkpoint says is lost
         finally:
             self._ended(run)

@@ -20,6 +20,10 @@ def test_a_fleet_in_a_world_of_faults_loses_nothing_and_keeps_its_order(first: i
     gc.collect()
 
 
+def test_an_ordered_take_over_is_waited_out_also_by_a_lease_that_is_handed_on() -> None:
+    assert not violations(simulate(drawn(163)))
+
+
 def test_a_seed_is_the_whole_history() -> None:
     one, other = (simulate(drawn(3, minutes=3)) for _ in range(2))
 
