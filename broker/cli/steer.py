@@ -21,8 +21,8 @@ from broker.model.lease import Lease
 from broker.model.settings import Configuration
 from broker.model.stream import Position
 from broker.model.stream_mapping import StreamMapping
+from broker.runtime.holdings import HAND_OVER_GRACE_SECONDS
 from broker.runtime.steering import Steering, shard_leases
-from broker.runtime.stream_run import HAND_OVER_GRACE_SECONDS
 
 SETTLING_SECONDS = 5.0
 """What a broker may need to see a pause, beyond what it may take to finish."""

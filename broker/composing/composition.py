@@ -13,7 +13,6 @@ from broker.composing.surroundings import Overrides, Surroundings
 from broker.core.watching import LeaseTiming
 from broker.errors import BrokerError, ConfigurationError, Mistake, SourceError
 from broker.model.mapping import EventSourceMapping
-from broker.model.observation import Observation
 from broker.model.queue_mapping import QueueMapping
 from broker.model.settings import Configuration
 from broker.ports import Observer
@@ -56,7 +55,7 @@ class Composition:
             if strict:
                 await self._check_sources(parts)  # before a fleet is joined, whose task group would wrap its errors
             if parts.store is not None:
-                self._fleet = await stack.enter_async_context(self._joined_fleet(parts.store))
+                self._fleet = await stack.enter_async_context(self._joined_fleet(parts, parts.store))
                 parts = replace(parts, fleet=self._fleet)
             runs = [_run(parts, mapping) for mapping in self._configuration.event_source_mappings]
             yield Supervisor(runs, clock=self._around.clock)
@@ -106,9 +105,9 @@ class Composition:
         )
 
     @asynccontextmanager
-    async def _joined_fleet(self, store: OpenStateStore) -> AsyncIterator[Fleet]:
+    async def _joined_fleet(self, parts: Parts, store: OpenStateStore) -> AsyncIterator[Fleet]:
         around = self._around
-        watch = LoopWatch(clock=around.clock, observe=lambda blocked: self._observe("", blocked))
+        watch = LoopWatch(clock=around.clock, observe=lambda blocked: parts.observe("", blocked))
         is_apart = store.is_shared and not around.is_virtual
         fleet = Fleet(
             store=store,
@@ -117,15 +116,11 @@ class Composition:
             name=around.worker_name,
             new_id=lambda: str(around.new_id()),
             chance=around.chance,
-            observe=self._observe,
+            observe=parts.observe,
             timing=LeaseTiming(lease_seconds=self._settings.lease_duration_in_seconds),
         )
         async with fleet.running():
             yield fleet
-
-    def _observe(self, uuid: str, observation: Observation) -> None:
-        for observer in self._observers:
-            observer.observe(uuid, observation)
 
     async def _check_sources(self, parts: Parts) -> None:
         """Refuses to start while a source is missing, or a queue hides messages for too short a time."""

@@ -14,7 +14,7 @@ from broker.model.settings import Configuration
 from broker.ports import Observer
 from broker.runtime.fleet import Fleet
 from broker.runtime.mapping_life import MappingFacts
-from broker.runtime.performer import Target
+from broker.runtime.target import Target
 from broker.stores.opening import OpenStateStore
 
 

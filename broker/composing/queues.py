@@ -11,12 +11,10 @@ from broker.core.queue_policy import QueuePolicy, queue_policy
 from broker.errors import SourceError
 from broker.model.queue_mapping import QueueMapping
 from broker.ports import QueueSource
+from broker.runtime.holdings import HAND_OVER_GRACE_SECONDS
 from broker.runtime.performer import QueuePerformer
 from broker.runtime.queue_run import QueuePlan, QueueRun
 from broker.sources.sqs import SqsQueueSource
-
-HAND_OVER_GRACE_SECONDS = 30.0
-"""What handing over a share may take beyond the function's time limit."""
 
 
 def queue_run(parts: Parts, mapping: QueueMapping) -> QueueRun:

@@ -12,10 +12,10 @@ from broker.model.reference import StreamService
 from broker.model.stream_mapping import StreamMapping
 from broker.ports import Destination, StateStore, StreamSource
 from broker.runtime.fleet import Fleet
-from broker.runtime.performer import Target
 from broker.runtime.shard_register import Beginning, ShardRegister
 from broker.runtime.shard_run import ShardTools
 from broker.runtime.stream_run import StreamPlan, StreamRun
+from broker.runtime.target import Target
 from broker.sources.dynamodb_streams import DynamoDbStreamSource
 from broker.sources.kinesis import KinesisStreamSource
 

@@ -3,7 +3,7 @@
 from broker.model.function import Function
 from broker.model.mapping import EventSourceMapping
 from broker.model.settings import BrokerSettings
-from broker.runtime.performer import Target
+from broker.runtime.target import Target
 
 
 def target_of(mapping: EventSourceMapping, function: Function, settings: BrokerSettings) -> Target:

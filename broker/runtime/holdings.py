@@ -24,6 +24,8 @@ from broker.model.observation import LeaseReleased, LeaseTaken, LeaseWasLost, Ob
 from broker.ports import Clock
 from broker.runtime.lease_table import LeaseTable
 
+HAND_OVER_GRACE_SECONDS = 30.0
+"""What a tenant may take beyond its function's time limit to hand a lease over: settling, and the last checkpoint."""
 RELEASE_ATTEMPTS = 3
 """Asks and pauses may be written between our reading and our write; not often."""
 

@@ -1,12 +1,8 @@
 """Performs what a queue consumer decided, and reports how it ended."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
-from math import inf
 from typing import assert_never
 from uuid import UUID, uuid5
-
-from anyio import CancelScope, current_time
 
 from broker.core.events import (
     ChangeVisibility,
@@ -26,26 +22,14 @@ from broker.core.events import (
 )
 from broker.core.payload import queue_event
 from broker.errors import SourceError
-from broker.model.invocation import Invocation
 from broker.model.observation import Observation
 from broker.model.record import Failure, Record
 from broker.ports import Executor, QueueSource
+from broker.runtime.settlements import Settlements
+from broker.runtime.target import NumberedIds, Target
 
-_ID_PREFIX = 24
-"""Characters of a UUID before its last 12 digits, which count."""
 Performed = Describe | Fetch | Invoke | Delete | ChangeVisibility
 """The actions that have an answer."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Target:
-    """What every invocation of one mapping says of its function."""
-
-    function_name: str
-    function_arn: str
-    function_version: str = "$LATEST"
-    memory_limit_in_mb: int = 128
-    timeout_seconds: float = 3.0
 
 
 class QueuePerformer:
@@ -67,14 +51,12 @@ class QueuePerformer:
         self._source = source
         self._executor = executor
         self._target = target
-        self._request_ids = str(run_id)[:_ID_PREFIX]
-        self._receive_ids = str(uuid5(run_id, "receive"))[:_ID_PREFIX]
+        self._request_ids = NumberedIds(run_id)
+        self._receive_ids = NumberedIds(uuid5(run_id, "receive"))
         self._chance = chance
         self._observe = observe
         self._fifo = fifo
-        self._settlement_seconds = settlement_seconds
-        self._settlements_end_at = inf
-        self._settling: set[CancelScope] = set()
+        self._settlements = Settlements(settlement_seconds)
 
     def tell(self, action: Tell) -> None:
         """Says to the observers what happened."""
@@ -104,7 +86,7 @@ class QueuePerformer:
                 maximum_count=fetch.maximum_count,
                 wait_seconds=fetch.wait_seconds,
                 visibility_timeout_seconds=fetch.visibility_timeout_seconds,
-                attempt_id=f"{self._receive_ids}{fetch.attempt_number:012x}" if self._fifo else None,
+                attempt_id=self._receive_ids.of(fetch.attempt_number) if self._fifo else None,
             )
         except SourceError as error:
             return FetchFailed(
@@ -122,16 +104,8 @@ class QueuePerformer:
             return DescribeFailed(problem=str(error), chance=self._chance())
 
     async def _invoke(self, invoke: Invoke) -> QueueEvent:
-        number, target = invoke.batch.number, self._target
-        invocation = Invocation(
-            request_id=f"{self._request_ids}{number:012x}",
-            payload=queue_event(invoke.batch),
-            function_name=target.function_name,
-            function_arn=target.function_arn,
-            function_version=target.function_version,
-            memory_limit_in_mb=target.memory_limit_in_mb,
-            timeout_seconds=target.timeout_seconds,
-        )
+        number = invoke.batch.number
+        invocation = self._target.invocation(self._request_ids.of(number), queue_event(invoke.batch))
         result = await self._executor.invoke(invocation)
         return Finished(number=number, result=result, chance=self._chance())
 
@@ -142,22 +116,16 @@ class QueuePerformer:
 
     def limit_settlements(self, seconds: float) -> None:
         """From now on, no settlement lasts longer than so many seconds from now."""
-        self._settlements_end_at = min(self._settlements_end_at, current_time() + seconds)
-        for scope in self._settling:
-            scope.deadline = min(scope.deadline, self._settlements_end_at)
+        self._settlements.limit(seconds)
 
     async def _settle(
         self, records: Sequence[Record], call: Callable[[], Awaitable[Mapping[str, Failure]]]
     ) -> Mapping[str, Failure]:
         """Makes a call that cancellation does not interrupt but time does."""
         failure = Failure(code="TimedOut", message="no answer in time")
-        ends_at = min(current_time() + self._settlement_seconds, self._settlements_end_at)
-        with CancelScope(deadline=ends_at, shield=True) as scope:
-            self._settling.add(scope)
+        with self._settlements.settling():
             try:
                 return await call()
             except SourceError as error:
                 failure = Failure(code=error.code or "SourceError", message=str(error))
-            finally:
-                self._settling.discard(scope)
         return {record.identifier: failure for record in records}

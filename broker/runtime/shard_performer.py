@@ -5,7 +5,7 @@ from math import inf
 from typing import assert_never
 from uuid import UUID
 
-from anyio import CancelScope, CapacityLimiter, current_time
+from anyio import CancelScope, CapacityLimiter
 
 from broker.core.events import Finished, Tell
 from broker.core.stream_events import (
@@ -22,14 +22,12 @@ from broker.core.stream_events import (
     ShardEvent,
 )
 from broker.errors import DestinationError, LeaseLost, ShardReadError, StoreError
-from broker.model.invocation import Invocation
 from broker.model.observation import Observation
 from broker.ports import Clock, Destination, Executor, ShardReader
-from broker.runtime.performer import Target
 from broker.runtime.positions import Positions
+from broker.runtime.settlements import Settlements
+from broker.runtime.target import NumberedIds, Target
 
-_ID_PREFIX = 24
-"""Characters of a UUID before its last 12 digits, which count."""
 Performed = Read | InvokeStream | SaveCheckpoint | Discard
 """The actions that have an answer."""
 
@@ -64,16 +62,14 @@ class ShardPerformer:
         self._executor = executor
         self._destination = destination
         self._target = target
-        self._request_ids = str(run_id)[:_ID_PREFIX]
+        self._request_ids = NumberedIds(run_id)
         self._clock = clock
         self._chance = chance
         self._observe = observe
         self._gate = gate
         self._waiting: set[CancelScope] = set()
         self._lease_until = -inf
-        self._settlement_seconds = settlement_seconds
-        self._settlements_end_at = inf
-        self._settling: set[CancelScope] = set()
+        self._settlements = Settlements(settlement_seconds)
 
     def tell(self, action: Tell) -> None:
         """Says to the observers what happened."""
@@ -128,28 +124,18 @@ class ShardPerformer:
         return False
 
     async def _invoke_at_once(self, invoke: InvokeStream) -> ShardEvent:
-        number, target = invoke.batch.number, self._target
+        number = invoke.batch.number
         if self._clock.now() >= max(invoke.start_before, self._lease_until):
             return NotStarted(number=number)
-        invocation = Invocation(
-            request_id=self._request_id(number),
-            payload=invoke.payload,
-            function_name=target.function_name,
-            function_arn=target.function_arn,
-            function_version=target.function_version,
-            memory_limit_in_mb=target.memory_limit_in_mb,
-            timeout_seconds=target.timeout_seconds,
-            fencing_token=self._positions.epoch,
+        invocation = self._target.invocation(
+            self._request_ids.of(number), invoke.payload, fencing_token=self._positions.epoch
         )
         result = await self._executor.invoke(invocation)
         return Finished(number=number, result=result, chance=self._chance())
 
-    def _request_id(self, number: int) -> str:
-        return f"{self._request_ids}{number:012x}"
-
     async def _save(self, save: SaveCheckpoint) -> ShardEvent:
         problem = "the store did not answer in time"
-        with self._settlement() as scope:
+        with self._settlements.settling():
             try:
                 await self._positions.save(save.checkpoint)
                 return CheckpointSaved(number=save.number)
@@ -157,26 +143,22 @@ class ShardPerformer:
                 raise
             except StoreError as error:
                 problem = str(error)
-            finally:
-                self._settling.discard(scope)
         return CheckpointFailed(number=save.number, problem=problem, chance=self._chance())
 
     async def _discard(self, discard: Discard) -> ShardEvent:
         discarded, problem, is_final = discard.discarded, "the destination did not answer in time", False
-        with self._settlement() as scope:
+        with self._settlements.settling():
             try:
                 if self._destination is not None:
                     await self._destination.send(
                         discarded,
                         shard_id=self._shard_id,
-                        request_id=self._request_id(discarded.batch),
+                        request_id=self._request_ids.of(discarded.batch),
                         now=discard.at,
                     )
                 return Discarded(number=discarded.number, problem=None, is_final=False, chance=self._chance())
             except DestinationError as error:
                 problem, is_final = str(error), error.too_large
-            finally:
-                self._settling.discard(scope)
         return Discarded(number=discarded.number, problem=problem, is_final=is_final, chance=self._chance())
 
     def extend(self, until_at: float) -> None:
@@ -190,13 +172,4 @@ class ShardPerformer:
 
     def limit_settlements(self, seconds: float) -> None:
         """From now on, no settlement lasts longer than so many seconds from now."""
-        self._settlements_end_at = min(self._settlements_end_at, current_time() + seconds)
-        for scope in self._settling:
-            scope.deadline = min(scope.deadline, self._settlements_end_at)
-
-    def _settlement(self) -> CancelScope:
-        """Around what cancellation does not interrupt but time does."""
-        ends_at = min(current_time() + self._settlement_seconds, self._settlements_end_at)
-        scope = CancelScope(deadline=ends_at, shield=True)
-        self._settling.add(scope)
-        return scope
+        self._settlements.limit(seconds)

@@ -18,9 +18,9 @@ from broker.model.status import ShardStatistics
 from broker.model.stream import Shard, TrimHorizon
 from broker.ports import Clock, Destination, Executor, ShardReader, StateStore, StreamSource
 from broker.runtime.driver import Driver
-from broker.runtime.performer import Target
 from broker.runtime.positions import Positions
 from broker.runtime.shard_performer import Performed, ShardPerformer
+from broker.runtime.target import Target
 
 _CLOSE_SECONDS = 2.0
 """How long the end of a subscription may take."""

@@ -26,12 +26,11 @@ from broker.model.observation import (
 )
 from broker.model.status import MappingStatus, ShardStatistics, StreamStatistics
 from broker.runtime.fleet import Fleet
+from broker.runtime.holdings import HAND_OVER_GRACE_SECONDS
 from broker.runtime.mapping_life import MappingFacts, MappingLife, fault_of
 from broker.runtime.shard_register import ShardRegister
 from broker.runtime.shard_run import ShardRun, ShardTools
 
-HAND_OVER_GRACE_SECONDS = 30.0
-"""What a hand-over may take beyond the function's time limit: settling, and the last checkpoint."""
 SURVEY_GAP_SECONDS = 1.0
 """Between two surveys, whatever asks for them: many shards may end at once, and an account may list only so often."""
 CUMULATIVE = (

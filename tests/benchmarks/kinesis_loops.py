@@ -20,9 +20,9 @@ from broker.model.payload import Payload
 from broker.model.stream import TrimHorizon
 from broker.runtime.clock import SystemClock
 from broker.runtime.driver import Driver
-from broker.runtime.performer import Target
 from broker.runtime.positions import Positions
 from broker.runtime.shard_performer import ShardPerformer
+from broker.runtime.target import Target
 from broker.sources.kinesis import KinesisStreamSource
 from broker.stores.memory import MemoryStateStore
 from tests.benchmarks.handlers import Column, Messages, Tally

@@ -22,7 +22,8 @@ from broker.model.invocation import Invocation, InvocationResult, Succeeded
 from broker.model.payload import Payload
 from broker.runtime.clock import SystemClock
 from broker.runtime.driver import Driver
-from broker.runtime.performer import QueuePerformer, Target
+from broker.runtime.performer import QueuePerformer
+from broker.runtime.target import Target
 from broker.sources.sqs import SqsQueueSource
 from tests.benchmarks.handlers import Column, Messages, Tally
 

@@ -16,8 +16,8 @@ from broker.model.lease import Lease, LeaseKey
 from broker.model.observation import Observation
 from broker.model.stream import AfterSequenceNumber
 from broker.ports import Destination
-from broker.runtime.performer import Target
 from broker.runtime.shard_run import ShardRun, ShardTools
+from broker.runtime.target import Target
 from broker.testing import InMemoryStream, InMemoryStreamSource
 from broker.testing.stores import InMemoryStateStore
 from tests.unit.runtime.world import ScriptedExecutor

@@ -11,8 +11,8 @@ import pytest
 
 from broker.core.stream_policy import StreamPolicy
 from broker.model.lease import Lease, LeaseKey
-from broker.runtime.performer import Target
 from broker.runtime.shard_run import ShardRun, ShardTools
+from broker.runtime.target import Target
 from broker.stores.memory import MemoryStateStore
 from broker.testing import InMemoryStream, InMemoryStreamSource, VirtualClock
 from tests.unit.runtime.world import ScriptedExecutor, succeed

@@ -9,8 +9,9 @@ from broker.model.invocation import Invocation, InvocationResult, Succeeded
 from broker.model.observation import Observation
 from broker.model.payload import Payload
 from broker.ports import QueueSource
-from broker.runtime.performer import QueuePerformer, Target
+from broker.runtime.performer import QueuePerformer
 from broker.runtime.queue_run import QueuePlan
+from broker.runtime.target import Target
 from broker.testing import InMemoryQueue, InMemoryQueueSource
 
 Handle = Callable[[Invocation], Awaitable[InvocationResult | None]]
